@@ -284,7 +284,7 @@ def test_the_last_state_of_an_encoder_is_at_hand_in_its_decoder() -> None:
     (line,) = (line for line in derivation.lines if line.name == "dL/dW")
     writer = Words(derivation.lines).writer
     said = {edit.said(writer.write) for edit in edits_of(line, Hand(derivation))}
-    assert "h_T stands where h⁽²⁾_{t-1} belongs" in said
+    assert "h_T stands where s_{t-1} belongs" in said
 
 
 def test_sums_along_a_kept_axis_are_changed_together() -> None:

@@ -472,7 +472,7 @@ def test_the_logarithms_of_a_sigmoid_that_is_fed_back():
 
     p = {"U": UWB["U"], "V": random(D, N)}
     derivation = assert_right(loss, p, [random(4, N), np.random.default_rng(1).uniform(size=(4, N))])
-    assert "Δ_t = h_t - y_t + Δ⁽²⁾_{t+1} Uᵀ ∘ h_t ∘ (1 - h_t)" in str(derivation)
+    assert "Δ_t = q_t - y_t + Δ⁽²⁾_{t+1} Uᵀ ∘ q_t ∘ (1 - q_t)" in str(derivation)
 
 
 def test_chunks_in_a_plain_loop():
@@ -578,7 +578,7 @@ def test_one_cell_that_serves_both_directions_in_turn_has_a_step_of_two_states()
         return total
 
     lines = str(assert_right(loss, ROWS, [XS[:, 0]]))
-    assert "x_t U + h_{t-1} W" in lines and "xs[-t+4] U + h⁽²⁾_{t-1} W" in lines
+    assert "x_t U + forwards_{t-1} W" in lines and "xs[-t+4] U + backwards_{t-1} W" in lines
 
 
 def test_a_list_of_steps_is_an_array_of_them():
@@ -754,5 +754,5 @@ def test_both_directions_in_plain_loops_have_the_steps_of_the_data(order):
     xs = XS[:, 0].T if order == "from columns" else XS[:, 0]
     derivation = assert_right(loss, p, [xs, YS[:, 0]])
     text = str(derivation)
-    assert "h⁽²⁾_{T+1} = 0" in text and "Z h⁽²⁾_t" in text and "V h_t" in text
+    assert "b_{T+1} = 0" in text and "Z b_t" in text and "V h_t" in text
     assert text.count("[t = ") == 0  # no step is apart

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -429,7 +431,7 @@ def test_a_cross_entropy_over_a_number_gives_p_less_y_over_it_also_where_p_is_re
 
     ys = (random(T, B, D) > 0) * 1.0
     lines = lines_of(tr.derive(loss, {"U": random(N, D), "R": random(D, D)}, [random(T, B, N), ys]))
-    assert any("(h_t - y_t) / 3 + " in line for line in lines)
+    assert any("(y⁽²⁾_t - y_t) / 3 + " in line for line in lines)
 
 
 def test_a_norm_is_written_without_the_guard_of_its_root():
@@ -628,3 +630,23 @@ def test_a_softmax_that_is_fed_back_is_the_p_of_the_cross_entropy():
     lines = lines_of(tr.derive(loss, [random(N, D), random(3, D), random(D, 3)], [random(B, T, N), ys]))
     assert {"p_t = softmax(z_t)", "z_t = u_t w2"} <= set(lines)  # w2 is p[2]: a number would be a factor
     assert any(line.startswith("∂L/∂z_t = (p_t - ys[:, t]) / 2 + ") for line in lines)
+
+
+def test_a_state_is_called_as_its_variable_is_unless_a_profiler_looks():
+    def loss(p, xs):
+        s, cell = np.zeros(D), np.zeros(D)
+        for x in xs:
+            cell = tr.sigmoid(x @ p["U"]) * cell + np.tanh(x @ p["U"] + s @ p["W"])
+            s = np.tanh(cell)
+        return np.sum(s)
+
+    given = {"U": random(N, D), "W": random(D, D)}, [random(T, N)]
+    assert any("cell_{t-1}" in line and line.startswith("cell_t = ") for line in lines_of(tr.derive(loss, *given)))
+    profiler = lambda *event: None  # noqa: E731
+    sys.setprofile(profiler)
+    try:
+        lines = lines_of(tr.derive(loss, *given))
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(None)
+    assert any(line.startswith("h_t = ") for line in lines) and not any("cell" in line for line in lines)

@@ -23,6 +23,7 @@ from ..autodiff.trees import leaves, paths, tree_map, unflatten
 from ..nn.module import Module
 from .landmarks import with_constants
 from .replay import Change, expanded, replaced_since, replay, run_again
+from .variables import Variables, noticing
 
 
 class Recording:
@@ -36,6 +37,7 @@ class Recording:
         data: the further arguments of the loss function.
         function: the loss as a function ``function(tree, *data)``; None if it came recorded.
         origins: the origins of masks that the loss made by comparisons; none if it came recorded.
+        variables: what the loss function calls the values that it computes; nothing if it came recorded.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Recording:
         data: Sequence[Any] = (),
         function: Callable[..., Any] | None = None,
         origins: Origins | None = None,
+        variables: Variables | None = None,
     ) -> None:
         self.origins: Origins = {} if origins is None else origins
         self.terms = _terms(loss)
@@ -62,6 +65,7 @@ class Recording:
         with remembering(self.origins):
             place = expanded(loss)  # a node that stands for many can't be looked into
         self.loss = place[loss]
+        self.variables = {place.get(node, node): name for node, name in (variables or {}).items()}
         self.terms = {t: place[term] for t, term in self.terms.items() if term in place}
         self.parameters = dict(parameters)
         self._undo_updates()
@@ -220,9 +224,9 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     if isinstance(autograd, Module) or (callable(autograd) and isinstance(parameters, Module)):
         model = autograd if parameters is None else parameters
         tree = dict(model.named_parameters())
-        with enable_grad(), remembering() as origins:
+        with enable_grad(), remembering() as origins, noticing() as variables:
             loss = autograd(*data) if isinstance(autograd, Module) else autograd(model, *data)
-        return Recording(loss, tree, tree, data, origins=origins)
+        return Recording(loss, tree, tree, data, None, origins, variables)
     if not callable(autograd):
         raise TypeError(
             f"compare: {type(autograd).__name__} on the autograd side; pass a recorded loss, a function "
@@ -239,9 +243,9 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     named = _by_name(tree)
     for name, leaf in named.items():
         leaf.name = name
-    with enable_grad(), remembering() as origins:
+    with enable_grad(), remembering() as origins, noticing() as variables:
         loss = autograd(tree, *data)
-    return Recording(loss, named, tree, data, autograd, origins)
+    return Recording(loss, named, tree, data, autograd, origins, variables)
 
 
 def _check_arguments(loss: Callable[..., Any], given: int) -> None:

@@ -1,7 +1,8 @@
 """Names: the names of the lines of a derivation.
 
-Names are the user's own where there are any, else the letters of textbooks: ``a`` for the argument of a nonlinearity,
-``delta`` for its derivative, ``h`` for a state, ``z`` for the result of an output layer. A gate has the letter in which
+Names are the user's own where there are any, and a state is called as the user's variable is; others have the letters
+of textbooks: ``a`` for the argument of a nonlinearity, ``delta`` for its derivative, ``z`` for the result of an output
+layer, ``h`` for a state in no variable. A gate has the letter in which
 the names of its parameters end: ``i`` is made with ``W_i``, ``U_i`` and ``b_i``.
 """
 
@@ -21,6 +22,7 @@ from ..equations.quantities import Letter, Quantity
 from .grain import ACTIVATIONS
 
 LETTERS = "uvqwmnrs"  # for values with neither a name nor a known role
+TAKEN = {"L", "t", "T", "a", "delta"}  # the loss, a step, the last one, an argument and the derivative by it
 
 
 def short_names(parameters: Iterable[str]) -> dict[str, str]:
@@ -97,13 +99,13 @@ class Names:
         own = self._own_name(quantity)
         if own is not None:
             return "h" if own.isdigit() else re.sub(r"\W", "_", own)  # a part of a tuple has only a number
-        if quantity in self.activated and quantity in self.recurrent:
-            return "c"  # the state of a cell whose output is a function of it
+        if quantity in self.recurrent and quantity.variable and quantity.variable not in TAKEN:
+            return quantity.variable
+        if quantity in self.recurrent:
+            return "c" if quantity in self.activated else "h"  # c of a cell whose output is a function of its state
         if quantity in self.activated:
             loops = {state.loop for state in self.recurrent}
             return "z" if loops and quantity.loop not in loops else "a"
-        if quantity in self.recurrent:
-            return "h"
         gate = self.gates.get(quantity, "")
         if gate and (gate not in self.used or gate in self.given_to_gates):
             return gate
@@ -124,7 +126,7 @@ class Names:
     def _give(self, quantity: Quantity, base: str) -> None:
         own = self._own_name(quantity) or ""
         mark = own if own.isdigit() else ""
-        if base == "a" and self._own_name(quantity) is None:
+        if base == "a" and not own:
             mark = self._mark_of_argument(quantity)
         if base and not mark and len(self.layers.get(base, ())) > 1 and quantity.layer is not None:
             mark = re.sub(r"\W", "_", str(quantity.layer))

@@ -73,6 +73,7 @@ class Quantity:
         shape: the shape of its value at a step.
         layer: the layer in which it was made.
         labels: its names in the model.
+        variable: what the user calls it, if known.
         equations: its definitions.
         values: the recorded value at each step; under None if it has no steps.
         loop: the number of the loop over time that computes it; None if it has no steps.
@@ -85,6 +86,7 @@ class Quantity:
     shape: Shape
     layer: Any = None
     labels: tuple[Label, ...] = ()
+    variable: str | None = None
     equations: list[Equation] = field(default_factory=list)
     values: dict[int | None, np.ndarray] = field(default_factory=dict)
     loop: Any = None

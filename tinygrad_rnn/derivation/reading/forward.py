@@ -51,7 +51,7 @@ def read_forward(
         data: other leaves with a name.
         given: the arrays that the loss was given, by name.
     """
-    root, items = cleaned(recording.loss, parameters, data, recording.origins)
+    root, items = cleaned(recording.loss, parameters, data, recording.origins, recording.variables)
     number_steps(items)
     rolling = Rolling(merge_sums(items), given, set(parameters.values()))
     values = {parameters[leaf]: np.asarray(leaf.data) for leaf in parameters}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.array_node import value_of
-from ...autodiff.graph import ancestors, by_serial
+from ...autodiff.graph import Node, ancestors, by_serial
 from ...autodiff.registry import OVERRIDES, PLAIN, Primitive, name_of
 from ...autodiff.remembering import Origin, Origins
 from ...autodiff.rules import elementwise, indexing, shape
@@ -44,6 +44,7 @@ class Item:
         loop: the number of the loop over time to which the step belongs.
         place: its place in the step, if the loop was found by its repetition.
         is_plain: whether no gradient flows through it: a mask that was computed by a comparison.
+        variable: the user's variable that held it, if known.
     """
 
     op: Any
@@ -59,6 +60,7 @@ class Item:
     loop: Any = None
     place: int | None = None
     is_plain: bool = False
+    variable: str | None = None
 
     @property
     def operation(self) -> Any:
@@ -242,7 +244,11 @@ def takes_all(index: Any, shape: tuple[int, ...]) -> bool:
 
 
 def cleaned(
-    loss: Tensor, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str], origins: Origins
+    loss: Tensor,
+    parameters: Mapping[Tensor, str],
+    data: Mapping[Tensor, str],
+    origins: Origins,
+    variables: Mapping[Node, str],
 ) -> tuple[Item, list[Item]]:
     """The graph of a recorded loss as Items.
 
@@ -251,13 +257,15 @@ def cleaned(
         parameters: the leaves by which the loss is differentiated, by name.
         data: other leaves with a name.
         origins: the origins of plain arrays.
+        variables: what the user calls values.
 
     Returns:
         The Item of the loss, and all Items of operations that lead to it, in the order of recording.
     """
     cleaning = _Cleaning(parameters, data, origins)
     for node in sorted(ancestors([loss]), key=by_serial):
-        cleaning.add(node)
+        item = cleaning.add(node)
+        item.variable = variables.get(node, item.variable)
     root = cleaning.add(loss)
     return root, _needed(root, cleaning.items)
 

@@ -70,7 +70,8 @@ class Rolling:
 
     def _quantity(self, group: list[Item]) -> Quantity:
         labels = tuple(dict.fromkeys(label._replace(step=None) for item in group for label in item.own_labels))
-        quantity = Quantity(group[0].shape, group[0].scope.layer, labels, loop=group[0].loop)
+        variable = next((item.variable for item in reversed(group) if item.variable), None)
+        quantity = Quantity(group[0].shape, group[0].scope.layer, labels, variable, loop=group[0].loop)
         for item in group:
             quantity.values[item.step] = item.value
         return quantity
