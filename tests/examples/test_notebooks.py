@@ -19,7 +19,7 @@ SHOWS = {
         "L = 1.36",
     ],
     "derive_your_own_cell": [
-        "∂L/∂h_t = ∂L/∂e [t = T] + (Δ_{t+1} Wᵀ)[:3] + 0.7 ∂L/∂h_{t+1}",
+        "∂L/∂h_t = ∂L/∂e [t = T] + 0.7 ∂L/∂h_{t+1} + (Δ_{t+1} Wᵀ)[:3]",
         "def derivative(W, b",
         "<math",
         "✗ ∂L/∂h_t = ",

@@ -238,7 +238,7 @@ class Book:
 
     def _labelled(self, name: str, step: int, layer: Any) -> Place:
         node = self.landmarks.find(name, step, layer)
-        if node is None and name in ("s", "h"):
+        if node is None and name in ("s", "h") and name not in self._letters:  # else it is that of a plain loop
             node = self._only_state(step, layer)
         if node is not None:
             return Place([node])
