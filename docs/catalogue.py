@@ -9,8 +9,6 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tinygrad_rnn.autodiff import rules
 from tinygrad_rnn.autodiff.registry import OVERRIDES, PLAIN, Primitive, name_of
 
@@ -24,9 +22,6 @@ ROOMS = {
     "Linear algebra": ("linalg", "products", "decompositions"),
     "Grids and Fourier transforms": ("grids", "curves", "fourier"),
 }
-
-# Functions with an implementation of their own whose results are plain all the same.
-PLAIN_ELSEWHERE: set[Callable[..., Any]] = {np.isposinf, np.isneginf}
 
 LEGEND = """\
 - *derivative*: the derivative of each element, which serves both modes.
@@ -95,8 +90,7 @@ def rows() -> list[Row]:
     room_of_primitive = {id(op): room for room, op in primitives()}
     engine = importlib.import_module("tinygrad_rnn.autodiff")
     own = [f for f in (getattr(engine, name) for name in engine.__all__) if not isinstance(f, type)]
-    entries = [entry for entry in OVERRIDES.items() if entry[0] not in PLAIN_ELSEWHERE]
-    entries += [(f, f) for f in own if str(f.__module__).startswith(rules.__name__)]
+    entries = [*OVERRIDES.items(), *((f, f) for f in own if str(f.__module__).startswith(rules.__name__))]
     found = []
     for function, implementation in entries:
         if isinstance(implementation, Primitive):
@@ -119,7 +113,7 @@ def markdown(orders: Mapping[Any, int] | None = None) -> str:
             order = "" if orders is None else f" {orders[row.function]} |"
             lines.append(f"| `{row.name}` | {row.vjp} | {row.jvp} |{order}")
         parts.append("\n".join(lines) + "\n")
-    names = sorted({users_name(function) for function in PLAIN | PLAIN_ELSEWHERE})
+    names = sorted({users_name(function) for function in PLAIN})
     parts.append(
         "## Plain results\n\nThese look at values or shapes; they give plain arrays, through which no gradient flows:\n"
         + ", ".join(f"`{name}`" for name in names)

@@ -59,6 +59,9 @@ bare_object = object.__new__
 
 ONE, OTHER = EVERY
 
+# Functions whose second argument by position is ``out``.
+SECOND_IS_OUT = (np.isposinf, np.isneginf)
+
 # The functions equal to ``np.add.reduce`` and the like, which NumPy's own Python code calls.
 REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.add: np.sum,
@@ -629,6 +632,8 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
         args, keywords = as_taken(function, implementation, args, keywords)
     if implementation is None:
         if function in PLAIN:
+            if function in SECOND_IS_OUT and len(args) > 1 and args[1] is not None:
+                raise errors.no_out(name_of(function))
             if traces and context.trace is not None:
                 return context.trace.record_plain(function, args, keywords)
             found = function(*map(value_of, args), **{k: value_of(v) for k, v in keywords.items()})

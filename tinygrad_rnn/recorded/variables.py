@@ -6,21 +6,25 @@ is looked at when it returns: a local variable that holds a Tensor then is a nam
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 from ..autodiff.graph import Node
 
-PACKAGE = __name__.partition(".")[0]
+LIBRARIES = tuple(f"{Path(file).parent}{os.sep}" for file in (Path(__file__).parent, np.__file__))
 Variables = dict[Node, str]
 
 
 @contextmanager
 def noticing() -> Iterator[Variables]:
-    """A context in which functions outside of the package tell the names of what they compute.
+    """A context in which a user's functions tell the names of what they compute.
 
     It provides the name of each node that a variable held when its function returned; of several names, the first
     variable's of the function that returned last. Under a profiler, which looks at the same place, there are none.
@@ -41,7 +45,7 @@ def noticing() -> Iterator[Variables]:
     found: Variables = {}
 
     def look(frame: FrameType, event: str, given: Any) -> None:
-        if event == "return" and frame.f_globals.get("__name__", "").partition(".")[0] != PACKAGE:
+        if event == "return" and not frame.f_code.co_filename.startswith(LIBRARIES):
             for name, value in reversed(frame.f_locals.items()):
                 if isinstance(value, Node) and not value.is_leaf:
                     found[value] = name

@@ -253,23 +253,11 @@ def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, 
     return finite(x, nan=nan, posinf=posinf, neginf=neginf)
 
 
-@overrides(np.isposinf)
-def isposinf(x: Any) -> Any:
-    """np.isposinf, without its out, which is second there."""
-    return np.equal(x, np.inf)
-
-
-@overrides(np.isneginf)
-def isneginf(x: Any) -> Any:
-    """np.isneginf, without its out, which is second there."""
-    return np.equal(x, -np.inf)
-
-
 # --- without a gradient: the result is a plain array -----------------------------------------------------------------
 
 without_gradient(
     np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
-    np.isnan, np.isinf, np.isfinite, np.signbit, np.isclose, np.isin, np.isreal, np.iscomplex,
+    np.isnan, np.isinf, np.isfinite, np.isposinf, np.isneginf, np.signbit, np.isclose, np.isin, np.isreal, np.iscomplex,
     np.isrealobj, np.iscomplexobj, np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
     np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert,
 )  # fmt: skip
