@@ -209,3 +209,23 @@ def test_a_state_that_the_code_computes_twice_is_one_state():
         dh = values["W"] @ given[f"delta[{t}]"]
     report = tr.compare(loss, given, values)
     assert report.agrees and [line.verdict for line in report.lines] == ["agrees"] * 11
+
+
+@pytest.mark.parametrize("called", ["state", "h", "s"])
+def test_the_only_state_of_a_plain_loop_is_called_as_its_variable_or_as_in_articles(called):
+    rng = np.random.default_rng(0)
+    xs, p = rng.normal(size=(4, 2)), {"U": rng.normal(size=(2, 3)), "W": rng.normal(size=(3, 3))}
+
+    def loss(p, xs):
+        state = np.zeros(3)
+        for x in xs:
+            state = np.tanh(x @ p["U"] + state @ p["W"])
+        return np.sum(state**2)
+
+    states = [np.zeros(3)]
+    for x in xs:
+        states.append(np.tanh(x @ p["U"] + states[-1] @ p["W"]))
+    given = {**tr.grad(loss)(p, xs), f"{called}[3]": states[3], f"dL/d{called}[4]": 2 * states[4]}
+    assert tr.compare(loss, given, p, (xs,)).agrees
+    report = tr.compare(loss, {**given, f"dL/d{called}[4]": states[4]}, p, (xs,))
+    assert report.first_wrong_line.name == f"dL/d{called}[4]"

@@ -27,7 +27,8 @@ import numpy as np
 
 from ..autodiff.graph import Node, Observer, observe_backward
 from ..autodiff.tensor import Tensor
-from ..derivation.equations.expressions import setting_key
+from ..derivation.equations.expressions import Reference, setting_key
+from ..derivation.equations.parts import parts
 from ..derivation.equations.quantities import Quantity
 from ..derivation.writing.writer import TextWriter
 from ..recorded.contributions import contributions_by_step
@@ -44,6 +45,7 @@ PATTERN = re.compile(
     r"(?P<kind>[d∂]L_?(?P<inner>\d+)?/[d∂]|)(?P<name>[^\s\[\]:/]+)(?:\[(?P<step>\d+)\])?"
 )
 ACTIVATIONS = frozenset({"tanh", "sigmoid", "relu"})
+STATES = ("s", "h")  # the only state, whatever its name
 DELTAS = ("delta", "Delta", "Δ")
 
 
@@ -213,10 +215,20 @@ class Book:
                         found.setdefault(letter.replace("∂", "d"), (source, values[quantity]))
         return found
 
+    @cached_property
+    def _states(self) -> set[str]:
+        """The names of the states in the loss's derivation: of values that the next step reads."""
+        derivation, _ = derived(self.closed)
+        forward = [] if derivation is None else [line for line in derivation.lines if line.kind == "forward"]
+        return {read.quantity.name for line in forward for read in parts(line.expression, Reference) if read.shift}
+
     def _by_letter(self, request: Request) -> Place | None:
         """The place of a value for which the loss's derivation has a letter; None if there is none."""
-        is_delta = request.name.startswith(("delta", "Δ"))
-        letter = f"dL/d{request.name}" if request.is_derivative and not is_delta else request.name
+        name = request.name
+        if name in STATES and name not in self._letters and len(self._states) == 1:
+            (name,) = self._states
+        is_delta = name.startswith(("delta", "Δ"))
+        letter = f"dL/d{name}" if request.is_derivative and not is_delta else name
         if letter not in self._letters:
             return None
         source, values = self._letters[letter]
@@ -238,7 +250,7 @@ class Book:
 
     def _labelled(self, name: str, step: int, layer: Any) -> Place:
         node = self.landmarks.find(name, step, layer)
-        if node is None and name in ("s", "h") and name not in self._letters:  # else it is that of a plain loop
+        if node is None and name in STATES and name not in self._letters:  # else it is that of a plain loop
             node = self._only_state(step, layer)
         if node is not None:
             return Place([node])

@@ -2,8 +2,8 @@
 
 Names are the user's own where there are any, and a state is called as the user's variable is; others have the letters
 of textbooks: ``a`` for the argument of a nonlinearity, ``delta`` for its derivative, ``z`` for the result of an output
-layer, ``h`` for a state in no variable. A gate has the letter in which
-the names of its parameters end: ``i`` is made with ``W_i``, ``U_i`` and ``b_i``.
+layer, ``h`` for a state in no variable. A gate has the letter in which the names of its parameters end: ``i`` is made
+with ``W_i``, ``U_i`` and ``b_i``.
 """
 
 from __future__ import annotations
