@@ -34,7 +34,6 @@ UNNAMED = {
     "stacked with caches": {"V by the dropped state of layer one", "slope of f by i"},
     "gru of h and x": {"rounded probability"},
     "characters in dicts": {"each gradient of norm one"},  # a constant for each, which is another at other values
-    "turning pairs": {"gain left out of dV"},  # out of two terms, in one of which it stands in v
     "hidden markov": {  # by probabilities, where the loss has logarithms
         "A transposed in dE", "emission left out of xi", "xi's state of the step after", "beta by the transposed A",
         "emission left out of beta", "division by L left out of ds",

@@ -66,7 +66,7 @@ def _is_one(part: Expression) -> bool:
 
 
 def where_they_are_read(
-    other: Any, hand: Hand, alone: bool = False, states: bool = False
+    other: Any, hand: Hand, alone: bool = False, states: bool = False, anew: bool = False
 ) -> Callable[[Expression], Expression | None]:
     """A change of values in the backward pass, also in the values of the forward pass that are computed from them.
 
@@ -75,6 +75,7 @@ def where_they_are_read(
         hand: the available values.
         alone: only in values that are computed from no quantity besides.
         states: also in states of this step; those of other steps stay as they are.
+        anew: also in values that are computed from such values; else these were kept.
     """
 
     def change(part: Expression) -> Expression | None:
@@ -83,7 +84,7 @@ def where_they_are_read(
             is_open = part.quantity not in hand.states or (states and not part.shift)
             meaning = definition(part.quantity) if is_open else None
             if meaning is not None and not (alone and any(parts(meaning, Reference))):
-                changed = replaced(meaning, other)
+                changed = replaced(meaning, change if anew else other)
                 return None if changed is meaning else changed.shifted(part.shift or 0)
         return new
 

@@ -112,7 +112,7 @@ def _factors(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
         for factor in dict.fromkeys(_factors_in(line.expression)) if line.kind != "forward" else ():
             moved = [factor.shifted(by) for by in (0, 1, -1)]
             without = {f: broadcast(ONE, factor.shape) for f in moved}
-            change = where_they_are_read(without.get, hand)
+            change = where_they_are_read(without.get, hand, anew=True)
             if factor not in seen:
                 seen |= without.keys()
                 yield from applied(derivation, change, left_out, (factor,))
