@@ -97,6 +97,17 @@ def order_of_axes(value: Value) -> list[int]:
     return [lengths.index(n) for n in run(value.op, (probe, *value.args[1:]), value.keywords).shape]
 
 
+def reduced_axes(value: Value) -> set[int]:
+    """The axes of its one operand along which a Value is computed."""
+    (a,) = value.args
+    return _counted(value.keywords.get("axis"), a.ndim)
+
+
+def _counted(axis: Any, ndim: int) -> set[int]:
+    """The axes that an argument ``axis`` names, counted from the front."""
+    return {i % ndim for i in (range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,))}
+
+
 def has_several_results(value: Value) -> bool:
     """Return True if a Value is a tuple of arrays, from which others select."""
     return bool(getattr(value.op, "outputs", False))
@@ -205,7 +216,7 @@ def _matmul(a: Any, b: Any) -> Found | None:
 
 
 def _reduced(a: Any, axis: Any = None, keepdims: bool = False) -> tuple[int, ...]:
-    axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
+    axes = _counted(axis, a.ndim)
     return tuple(1 if i in axes else n for i, n in enumerate(a.shape) if keepdims or i not in axes)
 
 

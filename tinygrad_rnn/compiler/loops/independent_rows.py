@@ -18,6 +18,7 @@ from ..graph.shapes import (
     acts_by_element,
     letters_of,
     order_of_axes,
+    reduced_axes,
 )
 from ..graph.values import Value, operands
 from .loop import Loop, LoopResult
@@ -67,9 +68,7 @@ def _keeps_rows(value: Value, inside: Sequence[Value]) -> bool:
         axis = value.keywords.get("axis", value.args[1] if len(value.args) > 1 else 0)
         return axis is not None and axis % value.ndim > 0
     if value.op in REDUCTIONS | ALONG_AXES | REDUCTIONS_WITHOUT_GRADIENT:
-        (a,), axis = value.args, value.keywords.get("axis")
-        axes = axis if isinstance(axis, tuple) else (axis,)
-        return axis is not None and all(i % a.ndim > 0 for i in axes)
+        return 0 not in reduced_axes(value)
     return False
 
 

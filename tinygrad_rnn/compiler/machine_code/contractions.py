@@ -1,4 +1,4 @@
-"""Machine code for sums of products over axes: stacks of matrices, dots, and einsums that aren't matrix products.
+"""Machine code for sums of products over axes: small matrix products, stacks of matrices, dots, and other einsums.
 
 Such a sum can run in three orders; the fast one depends on how the numbers lie in memory. If the last axis of a factor
 is also that of the result, rows of the factor are added up. A sum along the last axis of both factors is kept in
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import thresholds
-from ..elements.expressions import number_type
+from ..elements.expressions import literal
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import letters_of
 from ..graph.values import Value
@@ -26,12 +26,7 @@ class _Term(NamedTuple):
 
 
 class Contractions:
-    """A writer of sums of products of one or two factors.
-
-    Args:
-        code: the function to write to.
-        placement: where the factors and results lie.
-    """
+    """A writer of sums of products of one or two factors."""
 
     def __init__(self, code: MachineCode, placement: Placement) -> None:
         self._code, self._placement = code, placement
@@ -39,7 +34,7 @@ class Contractions:
     def compute(self, value: Value) -> None:
         """Write a sum of products to its home."""
         terms, result = letters_of(value)
-        if {a.dtype for a in value.args} != {value.dtype} or value.dtype.kind != "f":
+        if {a.dtype for a in value.args} != {value.dtype} or value.dtype.kind == "b":
             raise NoMachineCode("a product of several types")
         sizes: dict[str, int] = {}
         for term, a in zip(terms, value.args):
@@ -54,7 +49,7 @@ class Contractions:
         inner = [letter for letter in names if letter not in result]
         lengths = tuple(sizes[letter] for letter in names)
         axes = {letter: axis for axis, letter in enumerate(names)}
-        zero = f"{number_type(value.dtype)}(0.0)"
+        zero = literal(0, value.dtype)
         moving = [factor for factor in factors if target.last and factor.last == target.last]
         if len(inner) == 1 and moving and all(f is moving[0] or names[target.last] not in f.text for f in factors):
             outer = [axes[letter] for letter in result if letter != target.last]
@@ -76,7 +71,8 @@ class Contractions:
         others = [factor for factor in factors if factor is not moving]
         at = lambda text, place: text.replace(f"i{k}", place)  # noqa: E731
         number = lambda place: " * ".join(at(other.text, place) for other in others) or "1"  # noqa: E731
-        length, width = self._code.bounds(lengths[k], k).partition(", ")[2], self._code.bounds(lengths[j], j, True)
+        width = self._code.bounds(lengths[j], j, True)
+        length = self._code.written(lengths[k]) if self._code.is_in_loop else self._code.size(lengths[k])
         products = " + ".join(f"x{u} * {at(moving.text, f'(i{k} + {u})')}" for u in range(unrolled))
         return [
             f"for {row} in range({width}):",

@@ -1,9 +1,10 @@
-"""Machine code for operations along axes: maximum and minimum, any and all, products, softmax and similar ones."""
+"""Machine code for operations along axes: sums, maximum and minimum, any and all, products, softmax and the like."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,11 +13,15 @@ from .. import thresholds
 from ..elements.addresses import Place, whole
 from ..elements.expressions import CONDITION, TYPES, converted, literal, number_type
 from ..elements.function import MachineCode, NoMachineCode
+from ..graph.shapes import reduced_axes
 from ..graph.values import Value
+from .passes import scale_of
 from .placement import Placement
 
 # How an element x is combined with a result y, which begins as ``_start`` says. A NaN stays.
-FOLDS = {
+FOLDS: dict[Any, str] = {
+    reductions.sum: "y + x",
+    reductions.mean: "y + x",
     reductions.max: "y if y >= x or y != y else x",
     reductions.min: "y if y <= x or y != y else x",
     reductions.prod: "y * x",
@@ -24,39 +29,83 @@ FOLDS = {
     np.all: "y and x",
     np.count_nonzero: "y + i64(1) if x else y",
 }
+SUMS = {reductions.sum, reductions.mean}
 PLACES = {np.argmax: ">", np.argmin: "<"}
 OF_CONDITIONS = {np.any, np.all, np.count_nonzero}
 LOGARITHMS = (log_probabilities.log_sum_exp, log_probabilities.log_softmax_of)
 PROBABILITIES = (log_probabilities.softmax_of, log_probabilities.shares, *LOGARITHMS)
 
 
-class Folds:
-    """A writer of operations along axes.
+class Accumulator(NamedTuple):
+    """A number that elements x are combined with, one after another.
 
-    Args:
-        code: the function to write to.
-        placement: where the elements lie.
+    Attributes:
+        name: its variable.
+        place: the text of the element where it goes.
+        start: what it begins with.
+        combined: what it becomes with the next x.
+        finished: what is written in the end.
     """
+
+    name: str
+    place: str
+    start: str
+    combined: str
+    finished: str
+
+
+class Folds:
+    """A writer of operations along axes."""
 
     def __init__(self, code: MachineCode, placement: Placement) -> None:
         self._code, self._placement = code, placement
+        self.of: dict[Any, Callable[[Value], None]] = {
+            **dict.fromkeys(FOLDS, self._fold),
+            **dict.fromkeys(PLACES, self._place),
+            **dict.fromkeys(PROBABILITIES, self._probabilities),
+        }
 
-    def fold(self, value: Value) -> None:
-        """Write one of the ``FOLDS``."""
+    def _accumulate(
+        self, kind: str, a: Value, axes: set[int], x: str, *found: Accumulator, reorders: bool = False
+    ) -> None:
+        """Write a kernel that combines the elements of an array along axes.
+
+        If the last axis is among them, a result stays in a register meanwhile. Otherwise it is read and written for
+        each element, so that neighbours in memory go as a vector.
+        """
+        nest, nest_along = self._code.nest, self._code.nest_along
+        starts, ends = ([f"{y.name} = {y.start}" for y in found], [f"{y.place} = {y.finished}" for y in found])
+        steps = [f"{y.name} = {y.combined}" for y in found]
+        shape = _reduced_shape(a, axes)
+        if a.ndim - 1 in axes or math.prod(shape) == 1:
+            inner = nest_along(a.shape, sorted(axes), [f"x = {x}", *steps])
+            lines = nest_along(a.shape, [i for i in range(a.ndim) if i not in axes], [*starts, *inner, *ends])
+        else:
+            loads, stores = [f"{y.name} = {y.place}" for y in found], [f"{y.place} = {y.name}" for y in found]
+            lines = [
+                *nest(shape, [*starts, *stores]),
+                *nest(a.shape, [*loads, f"x = {x}", *steps, *stores]),
+                *(nest(shape, [*loads, *ends]) if ends != stores else ()),
+            ]
+        self._code.kernel(kind, lines, reorders and a.ndim - 1 in axes)
+
+    def _fold(self, value: Value) -> None:
+        """Write one of the ``FOLDS``; a sum that is a single number is added up in float64."""
         a, axes, keepdims = _reduction(value)
-        taken = CONDITION if value.op in OF_CONDITIONS else value.dtype
+        is_sum = value.op in SUMS
+        if is_sum and a.size // value.size > thresholds.SMALL_SUM:
+            raise NoMachineCode("a sum of many elements")
+        kind = np.dtype(np.float64) if is_sum and value.size == 1 and value.dtype.kind == "f" else value.dtype
         indices = [f"i{axis}" for axis in range(a.ndim)]
-        source = converted(self._placement.place_of(a).at(indices), a.dtype, taken)
-        home = self._placement.home(value)
-        result = home.at(left_over(indices, axes, keepdims))
-        begun = home.at([f"i{axis}" for axis in range(value.ndim)])
-        lines = [
-            *self._code.nest(value.shape, [f"{begun} = {_start(value)}"]),
-            *self._code.nest(a.shape, [f"x = {source}", f"y = {result}", f"{result} = {FOLDS[value.op]}"]),
-        ]
-        self._code.kernel("fold", lines)
+        x = converted(
+            self._placement.place_of(a).at(indices), a.dtype, CONDITION if value.op in OF_CONDITIONS else kind
+        )
+        place = self._placement.home(value).at(left_over(indices, axes, keepdims))
+        finished = converted("y", kind, value.dtype) + scale_of(self._code, value)
+        result = Accumulator("y", place, _start(value, kind), FOLDS[value.op], finished)
+        self._accumulate("fold", a, axes, x, result, reorders=is_sum)
 
-    def place(self, value: Value) -> None:
+    def _place(self, value: Value) -> None:
         """Write one of the ``PLACES``: the index of the first largest or smallest, along an axis or among all elements.
 
         As in NumPy, a NaN counts as the largest and as the smallest.
@@ -73,69 +122,41 @@ class Folds:
         body = ["k = i64(-1)", "n = i64(0)", f"y = {first}", *inner, f"{result} = n"]
         self._code.kernel("place", self._code.nest_along(a.shape, outer, body))
 
-    def probabilities(self, value: Value) -> None:
+    def _probabilities(self, value: Value) -> None:
         """Write one of the ``PROBABILITIES``; subtract the largest element first, so that no exponential is too large.
 
         For a logarithm, the sum leaves out the largest element, whose term is 1, and the rest goes to ``log1p``.
         """
-        (a,) = value.args
-        count = a.size // max(math.prod(n for i, n in enumerate(a.shape) if i not in reduced_axes(value)), 1)
+        (a,), axes, home = value.args, reduced_axes(value), self._placement.home(value)
         is_real = a.dtype == value.dtype and a.dtype in (np.float32, np.float64)
-        if not 0 < count <= thresholds.SMALL_SUM or a.size == 0 or not is_real:
+        if a.size == 0 or math.prod(a.shape[i] for i in axes) > thresholds.SMALL_SUM or not is_real:
             raise NoMachineCode(f"a {value.op.name} of {a.dtype} with {a.size} elements")
-        axes, real = reduced_axes(value), number_type(a.dtype)
+        real, nest, shape = number_type(a.dtype), self._code.nest, _reduced_shape(a, axes)
         indices = [f"i{axis}" for axis in range(a.ndim)]
-        shape = tuple(1 if i in axes else n for i, n in enumerate(a.shape))
-        kept = left_over(indices, axes, keepdims=True)
-        source, home = self._placement.place_of(a).at(indices), self._placement.home(value)
-        top, total, ones = (self._temporary(kind, shape, a.dtype).at(kept) for kind in ("top", "total", "ones"))
-        weight = f"exp{real[1:]}({source} - {top})"
-        nest = self._code.nest
-        if a.ndim - 1 in axes and value.op not in LOGARITHMS:
-            self._shares_of_rows(a, axes, source, weight, home.at(indices), top, total, value.op)
-            return
-        lines = [
-            *nest(shape, [f"{top} = {real}(-np.inf)", f"{total} = {real}(0.0)", f"{ones} = {real}(-1.0)"]),
-            *nest(a.shape, [f"x = {source}", f"y = {top}", f"{top} = y if y >= x or y != y else x"]),
-        ]
-        if value.op is not log_probabilities.softmax_of:
-            lines += nest(shape, [f"{top} = {top} if np.isfinite({top}) else {real}(0.0)"])
+        source, kept = self._placement.place_of(a).at(indices), left_over(indices, axes, keepdims=True)
+        top, total = (self._temporary(kind, shape, a.dtype).at(kept) for kind in ("top", "total"))
+        exponential = f"exp{real[1:]}({source} - {top})"
+        finite = "y" if value.op is log_probabilities.softmax_of else f"y if np.isfinite(y) else {real}(0.0)"
+        largest = Accumulator("y", top, f"{real}(-np.inf)", "np.maximum(y, x)", finite)
+        self._accumulate("largest", a, axes, source, largest)
         if value.op in LOGARITHMS:
-            add = [f"x = {weight}", f"{total} += {real}(0.0) if x == 1 else x", f"{ones} += {real}(x == 1)"]
-            lines += nest(a.shape, add)
-            logarithm = f"log1p{real[1:]}({total} + {ones})"
+            ones = self._temporary("ones", shape, a.dtype).at(kept)
+            others = Accumulator("y", total, f"{real}(0.0)", "y if x == 1 else y + x", f"log1p{real[1:]}(y + z)")
+            count = Accumulator("z", ones, f"{real}(-1.0)", f"z + {real}(x == 1)", "z")
+            self._accumulate("logarithm", a, axes, exponential, others, count)
             if value.op is log_probabilities.log_softmax_of:
-                lines += nest(a.shape, [f"{home.at(indices)} = {source} - {top} - {logarithm}"])
+                lines = nest(a.shape, [f"{home.at(indices)} = {source} - {top} - {total}"])
             else:
-                result = home.at(left_over(indices, axes, bool(value.keywords.get("keepdims"))))
-                lines += nest(shape, [f"{result} = {logarithm} + {top}"])
+                place = home.at(left_over(indices, axes, bool(value.keywords.get("keepdims"))))
+                lines = nest(shape, [f"{place} = {total} + {top}"])
         else:
-            lines += nest(a.shape, [f"x = {weight}", f"{home.at(indices)} = x", f"{total} += x"])
-            if value.op is log_probabilities.shares:
-                lines += nest(shape, [f"{total} = {real}(1.0) if {total} == 0 else {total}"])
-            lines += nest(a.shape, [f"{home.at(indices)} /= {total}"])
+            result = home.at(indices)
+            self._code.kernel("exponentials", nest(a.shape, [f"{result} = {exponential}"]))
+            nonzero = f"{real}(1.0) if y == 0 else y" if value.op is log_probabilities.shares else "y"
+            summed = Accumulator("y", total, f"{real}(0.0)", "y + x", nonzero)
+            self._accumulate("sum", a, axes, result, summed, reorders=True)
+            lines = nest(a.shape, [f"{result} /= {total}"])
         self._code.kernel("probabilities", lines)
-
-    def _shares_of_rows(
-        self, a: Value, axes: set[int], source: str, weight: str, result: str, top: str, total: str, op: object
-    ) -> None:
-        """Write a softmax along the last axis: kernels in whose inner loops neighbours in memory are one vector.
-
-        Only the sums may be added up in any order, so they have a kernel of their own, without exponentials.
-        """
-        real, nest_along = number_type(a.dtype), self._code.nest_along
-        outer, inner = [i for i in range(a.ndim) if i not in axes], sorted(axes)
-        largest = nest_along(a.shape, inner, [f"y = np.maximum(y, {source})"])
-        begun, ended = f"y = {real}(-np.inf)", f"{top} = y"
-        if op is log_probabilities.shares:
-            ended += f" if np.isfinite(y) else {real}(0.0)"
-        self._code.kernel("largest", nest_along(a.shape, outer, [begun, *largest, ended]))
-        self._code.kernel("exponentials", self._code.nest(a.shape, [f"{result} = {weight}"]))
-        summed = nest_along(a.shape, inner, [f"x += {result}"])
-        ended = f"{total} = x" if op is log_probabilities.softmax_of else f"{total} = {real}(1.0) if x == 0 else x"
-        lines = nest_along(a.shape, outer, [f"x = {real}(0.0)", *summed, ended])
-        self._code.kernel("sum", lines, reorders=True)
-        self._code.kernel("shares", self._code.nest(a.shape, [f"{result} /= {total}"]))
 
     def _temporary(self, kind: str, shape: tuple[int, ...], dtype: np.dtype) -> Place:
         return whole(self._code.numbered_buffer(kind, shape, dtype), shape)
@@ -149,23 +170,21 @@ def _reduction(value: Value) -> tuple[Value, set[int], bool]:
     return a, reduced_axes(value), bool(value.keywords.get("keepdims"))
 
 
-def _start(value: Value) -> str:
-    """The number that a fold begins with."""
+def _reduced_shape(a: Value, axes: set[int]) -> tuple[int, ...]:
+    return tuple(1 if i in axes else n for i, n in enumerate(a.shape))
+
+
+def _start(value: Value, kind: np.dtype) -> str:
+    """The number, of a type, that a fold begins with."""
     if value.op not in (reductions.max, reductions.min):
-        return literal(value.op in (reductions.prod, np.all), value.dtype)
+        return literal(value.op in (reductions.prod, np.all), kind)
     is_max = value.op is reductions.max
-    if value.dtype.kind == "f":
-        return literal(-np.inf if is_max else np.inf, value.dtype)
-    if value.dtype.kind == "b":
+    if kind.kind == "f":
+        return literal(-np.inf if is_max else np.inf, kind)
+    if kind.kind == "b":
         return str(not is_max)
-    limits = np.iinfo(value.dtype)
-    return literal(limits.min if is_max else limits.max, value.dtype)
-
-
-def reduced_axes(value: Value) -> set[int]:
-    """The axes of its operand along which a Value is computed."""
-    (a,), axis = value.args, value.keywords.get("axis")
-    return {i % a.ndim for i in (range(a.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,))}
+    limits = np.iinfo(kind)
+    return literal(limits.min if is_max else limits.max, kind)
 
 
 def left_over(indices: Sequence[str], axes: set[int], keepdims: bool) -> list[str]:

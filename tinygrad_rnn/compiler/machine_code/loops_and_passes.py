@@ -21,7 +21,7 @@ from ...autodiff.rules import indexing, linalg, reductions
 from .. import thresholds
 from ..elements.expressions import TYPES, has_expression
 from ..elements.function import MachineCode, NoMachineCode
-from ..graph.shapes import is_view
+from ..graph.shapes import is_view, reduced_axes
 from ..graph.values import Value, operands
 from ..loops.independent_rows import batch_of
 from ..loops.loop import Loop, LoopResult
@@ -137,9 +137,7 @@ def _is_sum_over_rows(value: Value) -> bool:
     if value.op is not reductions.sum or value.ndim != 1 or value.keywords.get("keepdims"):
         return False
     (a,) = value.args
-    axes = value.keywords.get("axis")
-    axes = axes if isinstance(axes, tuple) else (axes,)
-    return a.dtype == value.dtype and None not in axes and sorted(i % a.ndim for i in axes) == list(range(a.ndim - 1))
+    return a.dtype == value.dtype and reduced_axes(value) == {*range(a.ndim - 1)}
 
 
 def _is_assembled(value: Value) -> bool:

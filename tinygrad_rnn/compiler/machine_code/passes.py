@@ -1,4 +1,4 @@
-"""Machine code for passes over elements, copies and sums.
+"""Machine code for passes over elements, and for copies.
 
 Elementwise operations of one shape run together, in one pass over the elements; intermediate results stay in
 registers.
@@ -13,8 +13,9 @@ import numpy as np
 from ...autodiff.rules import reductions
 from .. import thresholds
 from ..elements.addresses import Place, aligned, whole
-from ..elements.expressions import TYPES, converted, expression, literal, number_type, operand_type
+from ..elements.expressions import converted, expression, literal, number_type, operand_type
 from ..elements.function import MachineCode, NoMachineCode
+from ..graph.shapes import reduced_axes
 from ..graph.values import Value, operands
 from ..runtime.tiles import vector_registers
 from .placement import Placement
@@ -23,12 +24,7 @@ LARGEST_LENGTH = 2**40
 
 
 class Elements:
-    """A writer of passes over elements.
-
-    Args:
-        code: the function to write to.
-        placement: where the elements lie.
-    """
+    """A writer of passes over elements."""
 
     def __init__(self, code: MachineCode, placement: Placement) -> None:
         self._code, self._placement = code, placement
@@ -83,7 +79,9 @@ class Elements:
                 self._add_parts(value, self._code.passed(row.array))
             elif not value.ndim:
                 summed = self._code.nest(value.args[0].shape[-1:], [f"x += {row.at(['i0'])}"])
-                total = f"{self._placement.home(value).at([])} = {number_type(value.dtype)}(x){self._scale(value)}"
+                total = (
+                    f"{self._placement.home(value).at([])} = {number_type(value.dtype)}(x){scale_of(self._code, value)}"
+                )
                 self._code.kernel("sum", ["x = f64(0.0)", *summed, total])
 
     def _is_one_row(self, values: Mapping[Value, None]) -> bool:
@@ -151,43 +149,14 @@ class Elements:
             line = f"{place.at(indices)} += {self._placement.place_of(value).at(indices)}"
             self._code.kernel("sum", self._code.nest(value.shape, [line]))
 
-    def reduce(self, value: Value) -> None:
-        """A sum or a mean; in float64 if the result is a single number."""
-        (a,) = value.args
-        axes = axes_of(value)
-        count = a.size // max(value.size, 1)
-        if not 0 < count <= thresholds.SMALL_SUM or not {a.dtype, value.dtype} <= TYPES:
-            raise NoMachineCode("a sum of many elements, or of none")
-        indices = _indices(a.ndim)
-        kept = ["0" if i in axes else index for i, index in enumerate(indices)]
-        if not value.keywords.get("keepdims"):
-            kept = [index for i, index in enumerate(indices) if i not in axes]
-        source, home = self._placement.place_of(a).at(indices), self._placement.home(value)
-        real, scale = number_type(value.dtype), self._scale(value)
-        term = converted(source, a.dtype, value.dtype)
-        outer = [i for i in range(a.ndim) if i not in axes]
-        if value.size == 1 and value.dtype.kind == "f":
-            inner = self._code.nest(a.shape, [f"x += f64({term})"])
-            lines = ["x = f64(0.0)", *inner, f"{home.at(kept)} = {real}(x){scale}"]
-        elif a.ndim - 1 in axes:  # neighbours in memory: they are added up as a vector
-            inner = self._code.nest_along(a.shape, axes, [f"x += {term}"])
-            lines = [f"x = {literal(0, value.dtype)}", *inner, f"{home.at(kept)} = x{scale}"]
-            lines = self._code.nest_along(a.shape, outer, lines)
-        else:
-            lines = [
-                *self._code.nest(value.shape, [f"{home.at(_indices(value.ndim))} = {literal(0, value.dtype)}"]),
-                *self._code.nest(a.shape, [f"{home.at(kept)} += {term}{scale}"]),
-            ]
-        self._code.kernel("sum", lines, reorders=a.ndim - 1 in axes)
 
-
-    def _scale(self, value: Value) -> str:
-        """The factor behind the sum of a mean."""
-        if value.op is not reductions.mean:
-            return ""
-        count = value.args[0].size // value.size
-        share = f"{1 / count!r}" if self._code.is_written(count) else f"1.0 / {self._code.size(count)}"
-        return f" * {number_type(value.dtype)}({share})"
+def scale_of(code: MachineCode, value: Value) -> str:
+    """The factor behind the sum of a mean; nothing for a sum."""
+    if value.op is not reductions.mean:
+        return ""
+    count = value.args[0].size // value.size
+    share = f"{1 / count!r}" if code.is_written(count) else f"1.0 / {code.size(count)}"
+    return f" * {number_type(value.dtype)}({share})"
 
 
 def is_summed_in_pass(value: Value, fixed: Container[int] | None) -> bool:
@@ -206,15 +175,7 @@ def is_summed_in_pass(value: Value, fixed: Container[int] | None) -> bool:
         return False
     if a.shape[-1] not in thresholds.ROW_OF_SUMS or not (fixed is None or a.shape[-1] in fixed):
         return False
-    return value.ndim == 0 or (value.op is reductions.sum and axes_of(value) == [*range(a.ndim - 1)])
-
-
-def axes_of(value: Value) -> list[int]:
-    """The axes along which a sum or a mean goes."""
-    (a,), axis = value.args, value.keywords.get("axis")
-    if axis is None:
-        return [*range(a.ndim)]
-    return sorted(i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,)))
+    return value.ndim == 0 or (value.op is reductions.sum and reduced_axes(value) == {*range(a.ndim - 1)})
 
 
 def _indices(ndim: int) -> list[str]:

@@ -18,27 +18,22 @@ RUNNING = {cumulative.running_sum: "+", cumulative.running_product: "*"}
 
 
 class Pieces:
-    """A writer of operations that put pieces together.
-
-    Args:
-        code: the function to write to.
-        placement: where the elements lie.
-    """
+    """A writer of operations that put pieces together."""
 
     def __init__(self, code: MachineCode, placement: Placement) -> None:
         self._code, self._placement = code, placement
         self._counted: dict[Value, str] = {}  # constant indices with negative places in them, counted from the front
-        self.of: dict[Any, Any] = {
+        self._lines: dict[Any, Any] = {
             indexing.getitem: self._gather,
             indexing.assemble: self._assemble,
             indexing.updated: self._update,
             shape.stacked: self._stack,
             **dict.fromkeys(RUNNING, self._running),
         }
+        self.of = dict.fromkeys(self._lines, self._write)
 
-    def write(self, value: Value) -> None:
-        """Write one of the operations in ``of``, to its home."""
-        self._code.kernel("pieces", self.of[value.op](value))
+    def _write(self, value: Value) -> None:
+        self._code.kernel("pieces", self._lines[value.op](value))
 
     def _assemble(self, value: Value) -> list[str]:
         """Write zeros, and add each piece in its place."""

@@ -1,18 +1,18 @@
-"""Machine code for matrix products. Small ones are loops of their own; large ones go by tiles.
+"""Machine code for matrix products. Small ones are loops, as all contractions are; large ones go by tiles.
 
 What computes tiles, and packs matrices for them, is in ``runtime.tiled_product``: here it is called.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...autodiff.rules import linalg
 from .. import thresholds
 from ..elements.addresses import Place
-from ..elements.expressions import number_type
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import multiplications
 from ..graph.values import Value
@@ -22,74 +22,25 @@ from .placement import Placement
 
 
 class Products:
-    """Writes products.
-
-    Args:
-        code: the function to write to.
-        placement: where their factors and results lie.
-    """
+    """A writer of products."""
 
     def __init__(self, code: MachineCode, placement: Placement) -> None:
         self._code, self._placement = code, placement
         self._contractions = Contractions(code, placement)
         self._panels: dict[tuple[Value, bool], str] = {}  # matrices that were packed ahead of a loop
+        self.of: dict[Any, Callable[[Value], None]] = dict.fromkeys((linalg.matmul, linalg.contraction), self._compute)
 
-    def compute(self, value: Value) -> None:
-        """Write a product to its home."""
-        if value.op is linalg.contraction or any(a.ndim > 2 for a in value.args):
-            self._contractions.compute(value)
-        elif {a.dtype for a in value.args} != {value.dtype}:
-            raise NoMachineCode("a product of several types")
-        elif goes_by_tiles(value, self._code.is_in_loop):
+    def _compute(self, value: Value) -> None:
+        if value.op is linalg.matmul and goes_by_tiles(value, self._code.is_in_loop):
             self._tiled(value)
         else:
-            self._small(value)
+            self._contractions.compute(value)
 
     def pack(self, value: Value) -> None:
         """Pack the matrix of a product that is the same at each step, ahead of the loop."""
         _, matrix, is_transposed = factors(value)
         if (matrix, is_transposed) not in self._panels:
             self._panels[matrix, is_transposed] = self._packed(matrix, is_transposed)
-
-    # --- small -------------------------------------------------------------------------------------------------------
-
-    def _small(self, value: Value) -> None:
-        """A small product, row by row: rows of the matrix are added to each; with a vector it gives one number."""
-        a, b = value.args
-        left, right, out = self._placement.place_of(a), self._placement.place_of(b), self._placement.home(value)
-        rows, columns = (["i0"] if a.ndim == 2 else []), (["j"] if b.ndim == 2 else [])
-        target = out.at([*rows, *columns])
-        real, depth, last = number_type(value.dtype), a.shape[-1], self._code.written(b.shape[-1])
-        inner = self._code.written(depth) if self._code.is_in_loop else self._code.size(depth)
-        if columns:
-            unrolled = thresholds.UNROLLED
-            block = range(unrolled)
-            products = " + ".join(f"x{i} * {right.at([f'(k + {i})', 'j'])}" for i in block)
-            lines = [
-                f"for j in range({last}):",
-                f"    {target} = {real}(0.0)",
-                f"for k in range(0, {inner} - {inner} % {unrolled}, {unrolled}):",
-                *(f"    x{i} = {left.at([*rows, f'(k + {i})'])}" for i in block),
-                f"    for j in range({last}):",
-                f"        {target} += {products}",
-                f"for k in range({inner} - {inner} % {unrolled}, {inner}):",
-                f"    x = {left.at([*rows, 'k'])}",
-                f"    for j in range({last}):",
-                f"        {target} += x * {right.at(['k', 'j'])}",
-            ]
-        else:
-            lines = [
-                f"x = {real}(0.0)",
-                f"for k in range({inner}):",
-                f"    x += {left.at([*rows, 'k'])} * {right.at(['k'])}",
-                f"{target} = x",
-            ]
-        if rows:
-            header = f"for i0 in range({self._code.bounds(a.shape[0], is_last=not columns)}):"
-            lines = [header, *(f"    {line}" for line in lines)]
-        self._code.kernel("product", lines)
-
-    # --- by tiles ----------------------------------------------------------------------------------------------------
 
     def _tiled(self, value: Value) -> None:
         rows, matrix, is_transposed = factors(value)
@@ -160,7 +111,7 @@ def factors(product: Value) -> tuple[Value, Value, bool]:
 
 def goes_by_tiles(product: Value, inside: bool) -> bool:
     """Return True for a large product that is at least as wide as one vector; the bound is another inside of a loop."""
-    is_plain = product.ndim > 0 and all(a.ndim <= 2 for a in product.args)
-    is_wide = is_plain and vectors_for(product.shape[-1], product.dtype.itemsize) > 0
+    is_plain = product.ndim > 0 and all(a.ndim <= 2 and a.dtype == product.dtype for a in product.args)
+    is_wide = is_plain and product.dtype.kind == "f" and vectors_for(product.shape[-1], product.dtype.itemsize) > 0
     small = thresholds.SMALL_PRODUCT_INSIDE if inside else thresholds.SMALL_PRODUCT
     return is_wide and multiplications(product) > small

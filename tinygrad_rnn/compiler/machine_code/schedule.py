@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...autodiff.rules import linalg, reductions, shape
+from ...autodiff.rules import shape
 from ..elements.expressions import has_expression
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view
 from ..graph.values import Value, name_of_operation, operands
-from .folds import FOLDS, PLACES, PROBABILITIES, Folds
+from .folds import Folds
 from .passes import Elements, is_summed_in_pass
 from .pieces import Pieces
 from .placement import Placement
@@ -19,16 +19,11 @@ from .products import Products
 class Schedule:
     """A writer of Values in an order that makes passes large: other operations first, then all that fit into one pass.
 
-    Args:
-        code: the function to write to.
-
     Attributes:
-        code: as given.
+        code: the function to write to.
         placement: where Values lie.
-        elements: the writer of passes, copies and sums.
+        elements: the writer of passes and copies.
         products: the writer of products.
-        pieces: the writer of assembled, stacked and updated arrays.
-        folds: the writer of other operations along axes.
     """
 
     def __init__(self, code: MachineCode) -> None:
@@ -36,8 +31,11 @@ class Schedule:
         self.placement = Placement(code)
         self.elements = Elements(code, self.placement)
         self.products = Products(code, self.placement)
-        self.pieces = Pieces(code, self.placement)
-        self.folds = Folds(code, self.placement)
+        self._writers = {
+            **self.products.of,
+            **Pieces(code, self.placement).of,
+            **Folds(code, self.placement).of,
+        }
 
     def write(self, values: Iterable[Value]) -> None:
         """Write everything.
@@ -69,23 +67,8 @@ class Schedule:
                 self.elements.copy(self.placement.copied(value), value.args[0])
         elif value.op is shape.joined:
             self._join(value)
-        elif value.op in self.pieces.of:
-            self.pieces.write(value)
-            self._hand_on(value)
-        elif value.op in (linalg.matmul, linalg.contraction):
-            self.products.compute(value)
-            self._hand_on(value)
-        elif value.op in (reductions.sum, reductions.mean):
-            self.elements.reduce(value)
-            self._hand_on(value)
-        elif value.op in FOLDS:
-            self.folds.fold(value)
-            self._hand_on(value)
-        elif value.op in PLACES:
-            self.folds.place(value)
-            self._hand_on(value)
-        elif value.op in PROBABILITIES:
-            self.folds.probabilities(value)
+        elif value.op in self._writers:
+            self._writers[value.op](value)
             self._hand_on(value)
         else:
             raise NoMachineCode(name_of_operation(value))
