@@ -99,7 +99,7 @@ TANH = ("u_t = tanh(a⁽²⁾_t)", "Δ⁽²⁾_t = 2 e_t ∘ (1 - u_t²)")
 RELU = ("e_t = relu(a⁽²⁾_t) - y_t", "Δ⁽²⁾_t = 2 e_t ∘ [a⁽²⁾_t > 0]")
 SOFTPLUS = ("e_t = softplus(a⁽²⁾_t) - y_t", "Δ⁽²⁾_t = 2 e_t ∘ σ(a⁽²⁾_t)")
 P_LESS_Y = ("∂L/∂z_t = p_t - onehot(y_t)",)
-LESS_BIT = ("Δ⁽²⁾_t = u_t - y_t",)
+LESS_BIT = ("Δ^p_t = p_t - y_t",)
 
 FORMS = {
     # functions of one value
@@ -123,13 +123,13 @@ FORMS = {
     "relu by clip": Form(fits(lambda z: np.clip(z, 0, None)), RELU),
     "relu by abs": Form(fits(lambda z: (z + np.abs(z)) / 2), RELU),
     "leaky relu by a choice": Form(
-        fits(lambda z: np.where(z > 0, z, 0.1 * z)), ("∂L/∂e_t ∘ [u_t > 0] + 0.1 ∂L/∂e_t ∘ [u_t ≤ 0]",)
+        fits(lambda z: np.where(z > 0, z, 0.1 * z)), ("∂L/∂e_t ∘ [z_t > 0] + 0.1 ∂L/∂e_t ∘ [z_t ≤ 0]",)
     ),
-    "leaky relu by maximum": Form(fits(lambda z: np.maximum(z, 0.1 * z)), ("∘ [u_t > v_t] + 0.1",)),
-    "leaky relu by slopes": Form(fits(lambda z: z * np.where(z > 0, 1, 0.1)), ("= 2 e_t ∘ where(u_t > 0, 1, 0.1)",)),
-    "elu": Form(fits(lambda z: np.where(z > 0, z, np.exp(np.minimum(z, 0)) - 1)), ("[u_t > 0]", "[u_t ≤ 0]")),
+    "leaky relu by maximum": Form(fits(lambda z: np.maximum(z, 0.1 * z)), ("∘ [z_t > u_t] + 0.1",)),
+    "leaky relu by slopes": Form(fits(lambda z: z * np.where(z > 0, 1, 0.1)), ("= 2 e_t ∘ where(z_t > 0, 1, 0.1)",)),
+    "elu": Form(fits(lambda z: np.where(z > 0, z, np.exp(np.minimum(z, 0)) - 1)), ("[z_t > 0]", "[z_t ≤ 0]")),
     "hard tanh by choices": Form(
-        fits(lambda z: np.where(z > 1, 1, np.where(z < -1, -1, z))), ("2 e_t ∘ [(u_t ≥ -1) and (u_t ≤ 1)]",)
+        fits(lambda z: np.where(z > 1, 1, np.where(z < -1, -1, z))), ("2 e_t ∘ [(z_t ≥ -1) and (z_t ≤ 1)]",)
     ),
     "swish": Form(fits(lambda z: z / (1 + np.exp(-z))), ()),
     "gelu": Form(fits(lambda z: 0.5 * z * (1 + np.tanh(0.8 * (z + 0.045 * z**3)))), ()),
@@ -153,13 +153,13 @@ FORMS = {
         "class",
     ),
     "given rows": Form(lambda z, y: -np.sum(y * np.log(softmax(z))), ("∂L/∂z_t = p_t - y_t",), "row"),
-    "the largest added last": Form(largest_last, ("∂L/∂u_t = p_t - onehot(y_t)",), "class"),
+    "the largest added last": Form(largest_last, ("∂L/∂z_t = p_t - onehot(y_t)",), "class"),
     "entropy": Form(lambda z, y: np.sum(softmax(z) * np.log(softmax(z))) + 0 * np.sum(y), ("p_t = softmax(z_t)",)),
     "bits": Form(lambda z, y: bits(sigmoid(z), y), LESS_BIT, "bit"),
     "bits by tanh": Form(lambda z, y: bits(0.5 * (1 + np.tanh(z / 2)), y), LESS_BIT, "bit"),
     "bits, clipped": Form(
         lambda z, y: bits(np.clip(sigmoid(z), 0.1, 1 - 1e-7), y),
-        ("clip(a⁽³⁾_t, 0.1, 0.9999999)", "((1 - y_t) / (1 - u_t) - y_t / u_t) ∘ [(a⁽³⁾_t ≥ 0.1) and"),
+        ("clip(a^p_t, 0.1, 0.9999999)", "((1 - y_t) / (1 - p_t) - y_t / p_t) ∘ [(a^p_t ≥ 0.1) and"),
         "bit",
     ),
     "bits by a choice": Form(
@@ -175,18 +175,18 @@ FORMS = {
     "root": Form(lambda z, y: np.sqrt(np.mean((z - y) ** 2)), ("= e_t / (4 l_t)",)),
     "absolute error": Form(lambda z, y: np.mean(np.abs(z - y)), ("= sign(e_t) / 4",)),
     "absolute error by a choice": Form(
-        lambda z, y: np.sum(np.where(z > y, z - y, y - z)), ("= [u_t > y_t] - [u_t ≤ y_t]",)
+        lambda z, y: np.sum(np.where(z > y, z - y, y - z)), ("= [z_t > y_t] - [z_t ≤ y_t]",)
     ),
     "Huber": Form(lambda z, y: huber(z - y, 0.7), ("= e_t ∘ [u_t ≤ 0.7] + 0.7 sign(e_t) ∘ [u_t > 0.7]",)),
     "Huber by a mask": Form(lambda z, y: masked_huber(z - y, 1.0), ("[u_t < 1]",)),
-    "quantile": Form(lambda z, y: np.sum((y - z) * (0.9 - (y < z))), ("= -(0.9 - [y_t < u_t])",)),
+    "quantile": Form(lambda z, y: np.sum((y - z) * (0.9 - (y < z))), ("= -(0.9 - [y_t < z_t])",)),
     "quantile by maximum": Form(
-        lambda z, y: np.sum(np.maximum(0.9 * (y - z), -0.1 * (y - z))), ("= 0.1 [q_t ≤ w_t] - 0.9 [q_t > w_t]",)
+        lambda z, y: np.sum(np.maximum(0.9 * (y - z), -0.1 * (y - z))), ("= 0.1 [v_t ≤ q_t] - 0.9 [v_t > q_t]",)
     ),
     "hinge": Form(lambda z, y: np.sum(np.maximum(0, 1 - y * z)), ("= -y_t ∘ [a⁽²⁾_t > 0]",), "sign"),
-    "hinge by a choice": Form(lambda z, y: np.sum(np.where(y * z < 1, 1 - y * z, 0)), ("= -y_t ∘ [v_t < 1]",), "sign"),
+    "hinge by a choice": Form(lambda z, y: np.sum(np.where(y * z < 1, 1 - y * z, 0)), ("= -y_t ∘ [u_t < 1]",), "sign"),
     "log cosh": Form(lambda z, y: np.sum(np.log(np.cosh(z - y))), ()),
-    "Gaussian": Form(gaussian, ("L = Σ_t (log(l_t) + 0.5 l⁽²⁾_t²) + 2.75682",)),
+    "Gaussian": Form(gaussian, ("L = Σ_t (log(s_t) + 0.5 l_t²) + 2.75682",)),
     "mixture": Form(
         lambda z, y: -np.log(np.sum(softmax(z) * np.exp(-((y - 1) ** 2) / (2 * np.exp(z) ** 2)) / (3 * np.exp(z)))),
         ("z⁽²⁾_t = log_softmax(z_t) + ", "L = -Σ_t logsumexp(z⁽²⁾_t)"),
@@ -195,17 +195,17 @@ FORMS = {
         lambda z, y: -np.sum(np.log(np.sum(softmax(z) * np.exp(-((y - 1) ** 2)) / np.exp(z), axis=-1))),
         ("L = -Σ_t sum(logsumexp(z⁽²⁾_t))",), batch=(3,),
     ),
-    "cosine": Form(lambda z, y: 1 - z @ y / (np.linalg.norm(z) * np.linalg.norm(y)), ("l_t = sqrt(sum(u_t²))",)),
+    "cosine": Form(lambda z, y: 1 - z @ y / (np.linalg.norm(z) * np.linalg.norm(y)), ("l_t = sqrt(sum(z_t²))",)),
     "added and taken off": Form(
-        lambda z, y: np.sum(z**2) - np.sum(np.abs(z)), ("L = Σ_t (sum(u_t²) - sum(abs(u_t)))", "= 2 u_t - sign(u_t)")
+        lambda z, y: np.sum(z**2) - np.sum(np.abs(z)), ("L = Σ_t (sum(z_t²) - sum(abs(z_t)))", "= 2 z_t - sign(z_t)")
     ),
     # normalised values
-    "layer norm by var": Form(fits(lambda z: (z - z.mean()) / np.sqrt(z.var() + 1e-5)), ("v_t = u_t - mean(u_t)",)),
+    "layer norm by var": Form(fits(lambda z: (z - z.mean()) / np.sqrt(z.var() + 1e-5)), ("u_t = z_t - mean(z_t)",)),
     "layer norm by a power": Form(
-        fits(lambda z: (z - np.mean(z)) * (np.mean((z - np.mean(z)) ** 2) + 1e-5) ** -0.5), ("v_t = u_t - mean(u_t)",)
+        fits(lambda z: (z - np.mean(z)) * (np.mean((z - np.mean(z)) ** 2) + 1e-5) ** -0.5), ("u_t = z_t - mean(z_t)",)
     ),
     "batch norm": Form(
-        fits(lambda z: (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + 1e-5)), ("w_t = v_t / q_t",), batch=(3,)
+        fits(lambda z: (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + 1e-5)), ("q_t = u_t / v_t",), batch=(3,)
     ),
 }  # fmt: skip
 

@@ -143,6 +143,25 @@ def test_a_page_is_well_formed_and_needs_no_script(make: Any) -> None:
     assert not any((e.tail or "").strip() for e in elements if not e.tag.endswith("math"))
 
 
+def test_a_page_has_the_steps_once_and_lets_long_lines_go_on_below() -> None:
+    def loss(p: Any, xs: Any) -> Any:
+        h = np.zeros(3)
+        for x in xs:
+            c_hat = np.tanh(np.concatenate([x @ p["U"], h @ p["W"] + p["gamma"]]))
+            h = c_hat[:3] - c_hat[3:] + x @ p["U"]
+        return np.sum(h)
+
+    rng = np.random.default_rng(0)
+    p = {"U": rng.normal(size=(2, 3)), "W": rng.normal(size=(3, 3)), "gamma": rng.normal(size=3)}
+    derivation = tr.derive(loss, p, [rng.normal(size=(4, 2))])
+    page = derivation.html()
+    assert page.count("<th ") == len(re.findall("^  (?:for|once)", str(derivation), re.MULTILINE))
+    (of_h,) = (row for row in page.split("<tr>") if '<mo form="infix">−</mo>' in row)
+    assert of_h.count("<wbr/>") == 2 and '<mo form="infix">+</mo>' in of_h.split("<wbr/>")[2]
+    assert page.count('<mover accent="true"><mi>c</mi><mo>^</mo></mover>') > 3 and "<mi>γ</mi>" in page
+    assert r"\gamma" in derivation.latex() and r"\hat{c}_{t}" in derivation.latex()
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["derive", "elman", "--steps", "3"]) == 0
     assert "Δ_t = ∂L/∂h_t ∘ (1 - h_t²)" in capsys.readouterr().out

@@ -157,9 +157,9 @@ def test_functions_that_are_written_out_are_called_by_their_names():
 
     p = {"U": random(N, D), "Wz": random(D, D), "V": random(D, 4), "v": random(D)}
     lines = lines_of(tr.derive(loss, p, [random(T, B, N), random(T, B)]))
-    assert "u_t = σ(a_t)" in lines
+    assert "z_t = σ(a^z_t)" in lines
     assert any("= softmax(" in line for line in lines) and any("softplus(" in line for line in lines)
-    assert any(line.endswith("∘ u_t ∘ (1 - u_t)") for line in lines)
+    assert any(line.endswith("∘ z_t ∘ (1 - z_t)") for line in lines)
     assert not any("exp(" in line for line in lines)
 
 
@@ -650,3 +650,57 @@ def test_a_state_is_called_as_its_variable_is_unless_a_profiler_looks():
     finally:
         sys.setprofile(None)
     assert any(line.startswith("h_t = ") for line in lines) and not any("cell" in line for line in lines)
+
+
+def test_values_are_called_as_their_variables_are_but_for_what_textbooks_have_a_letter_for():
+    def loss(p, xs, ys):
+        h_t, total = np.zeros(D), 0.0
+        for x, y in zip(xs, ys):
+            both = np.concatenate([h_t, x])
+            keep = tr.sigmoid(both @ p["Wk"])
+            new_hat = np.tanh(both @ p["Wn"])
+            h_t = keep * h_t + (1 - keep) * new_hat
+            error = h_t @ p["V"] - y
+            total = total + np.sum(error**2)
+        return total
+
+    p = {"Wk": random(D + N, D), "Wn": random(D + N, D), "V": random(D, K)}
+    derivation = tr.derive(loss, p, [random(T, N), random(T, K)])
+    assert {
+        "both_t = [h_{t-1}, x_t]",
+        "keep_t = σ(a^keep_t)",
+        "new_hat_t = tanh(a^new_hat_t)",
+        "h_t = keep_t ∘ h_{t-1} + (1 - keep_t) ∘ new_hat_t",
+        "e_t = h_t V - y_t",
+    } <= set(lines_of(derivation))
+    assert any(line.startswith("Δ^keep_t = ∂L/∂h_t ∘ (h_{t-1} - new_hat_t)") for line in lines_of(derivation))
+
+
+def test_a_state_from_zeros_that_a_number_scales_has_one_line_for_all_steps():
+    """0.5 * zeros is plain arithmetic: nothing of the first step's product is recorded."""
+
+    def loss(p, xs):
+        velocity, h = np.zeros(D), np.zeros(D)
+        for x in xs:
+            velocity = 0.5 * velocity + x @ p["U"]
+            h = np.tanh(h @ p["W"] - velocity)
+        return np.sum(h**2)
+
+    derivation = tr.derive(loss, {"U": random(N, D), "W": random(D, D)}, [random(T, N)])
+    assert lines_of(derivation)[:3] == ["velocity_0 = 0", "h_0 = 0", "velocity_t = 0.5 velocity_{t-1} + x_t U"]
+
+
+def test_an_identity_a_comparison_in_a_sum_and_the_transpose_of_a_product():
+    def loss(p, xs):
+        S, total = 2 * np.eye(D), 0.0
+        for _ in xs:
+            S = (p["A"] @ S) @ p["A"].T + np.eye(D)
+            total = total + np.sum(S @ p["U"] * ((p["U"] > 0.2) + 0.1)) + np.linalg.slogdet(S)[1]
+        return total
+
+    lines = lines_of(tr.derive(loss, {"A": random(D, D), "U": random(D, D)}, [random(T, N)]))
+    assert "S_0 = 2 I" in lines and any(line.startswith("S_t = ") and line.endswith(" Aᵀ + I") for line in lines)
+    assert any("([U > 0.2] + 0.1)" in line for line in lines)
+    assert any("_t[1]" in line and line.startswith("L = ") for line in lines)
+    (of_A,) = (line for line in lines if line.startswith("∂L/∂A"))
+    assert ")ᵀ" not in of_A  # (Aᵀ B)ᵀ is Bᵀ A

@@ -1,9 +1,9 @@
 """Names: the names of the lines of a derivation.
 
-Names are the user's own where there are any, and a state is called as the user's variable is; others have the letters
-of textbooks: ``a`` for the argument of a nonlinearity, ``delta`` for its derivative, ``z`` for the result of an output
-layer, ``h`` for a state in no variable. A gate has the letter in which the names of its parameters end: ``i`` is made
-with ``W_i``, ``U_i`` and ``b_i``.
+Names are the user's own where there are any. Textbooks have letters for some roles: ``a`` for the argument of a
+nonlinearity, ``delta`` for its derivative, ``z`` for the result of an output layer, ``e`` for an error. All others,
+states above all, are called as the user's variables are. What stands in no variable has a letter: a state ``h``, and a
+gate that in which the names of its parameters end: ``i`` is made with ``W_i``, ``U_i`` and ``b_i``.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Names:
         self.root = root
         self._own_names: dict[Quantity, str | None] = {}
         self.used = {re.sub(r"\W", "_", one) for name in taken for one in (name, row_name(name))} | {"t", "T"}
+        self.taken = frozenset(self.used | TAKEN)
         self.layers: dict[str, set[object]] = {}
         self.recurrent = {read.quantity for q in forward for read, _ in references_of(q) if read.shift}
         self.activated = _activated(forward)
@@ -79,8 +80,10 @@ class Names:
             self._name_derivative(quantity)
 
     def _rank(self, quantity: Quantity) -> tuple[bool, ...]:
-        """The place in the order in which letters are given; states have theirs before gates have what is left."""
-        return self._own_name(quantity) is None, not self._makes_state(quantity), quantity not in self.recurrent
+        """The place in the order in which letters are given: states have theirs first, and no variable gets any."""
+        is_unnamed = self._own_name(quantity) is None
+        is_state = quantity in self.recurrent
+        return is_unnamed, not self._makes_state(quantity), not is_state, not self._variable(quantity)
 
     def _makes_state(self, quantity: Quantity) -> bool:
         """Return True for the argument of the activation that gives each step's state: that is ``a`` without a mark."""
@@ -99,29 +102,23 @@ class Names:
         own = self._own_name(quantity)
         if own is not None:
             return "h" if own.isdigit() else re.sub(r"\W", "_", own)  # a part of a tuple has only a number
-        if quantity in self.recurrent and quantity.variable and quantity.variable not in TAKEN:
-            return quantity.variable
+        variable = variable_name(quantity)
         if quantity in self.recurrent:
+            if variable not in TAKEN:
+                return variable
             return "c" if quantity in self.activated else "h"  # c of a cell whose output is a function of its state
         if quantity in self.activated:
             loops = {state.loop for state in self.recurrent}
             return "z" if loops and quantity.loop not in loops else "a"
         gate = self.gates.get(quantity, "")
-        if gate and (gate not in self.used or gate in self.given_to_gates):
-            return gate
-        expression = quantity.equations[-1].expression
-        if applies(expression, shape.stacked, shape.joined):
-            expression = values_of_steps(expression.operands) or expression
-        if isinstance(expression, Stack) and isinstance(expression.inner, Reference):
-            return expression.inner.quantity.letter.base.upper() or "H"
-        if not quantity.shape:
-            return "l"
-        if _is_error(expression):
-            return "e"
-        if quantity.softmax is not None:
-            return "z"
-        is_affine = any(parts(expression, Parameter))
-        return "z" if is_affine and not quantity.steps else ""
+        free = gate if gate not in self.used or gate in self.given_to_gates else ""
+        return _role(quantity) or self._variable(quantity) or free or ("" if quantity.shape else "l")
+
+    def _variable(self, quantity: Quantity) -> str:
+        """The variable that gives its name to a quantity without a role; "" if there is none."""
+        has_role = quantity is self.root or quantity in self.recurrent or quantity in self.activated
+        variable = variable_name(quantity)
+        return "" if has_role or variable in self.taken else variable
 
     def _give(self, quantity: Quantity, base: str) -> None:
         own = self._own_name(quantity) or ""
@@ -151,7 +148,7 @@ class Names:
         results = self.activated[quantity]
         if len(others) < 2 or len(results) != 1:
             return ""
-        return results[0].label("value") or self.gates.get(quantity, "")
+        return results[0].label("value") or self._variable(results[0]) or self.gates.get(quantity, "")
 
     def _name_derivative(self, quantity: Quantity) -> None:
         """Name what a derivative is of and by; the derivative of the loss by an activation's argument is a delta."""
@@ -162,6 +159,26 @@ class Names:
         if isinstance(by, Quantity) and of is None:
             is_delta = by.letter.base == "a" and self._own_name(by) is None and not direct
             quantity.letter = by.letter._replace(base="delta") if is_delta else by.letter
+
+
+def variable_name(quantity: Quantity) -> str:
+    """The name of the variable that holds a quantity, without its step: h for h_t; "t" if there is none."""
+    return re.sub("_t$", "", quantity.variable or "t")
+
+
+def _role(quantity: Quantity) -> str:
+    """The letter that textbooks give what plays this role: an error, the result of an output layer, all states."""
+    expression = quantity.equations[-1].expression
+    if applies(expression, shape.stacked, shape.joined):
+        expression = values_of_steps(expression.operands) or expression
+    if isinstance(expression, Stack) and isinstance(expression.inner, Reference):
+        return expression.inner.quantity.letter.base.upper() or "H"
+    if not quantity.shape:
+        return ""
+    if _is_error(expression):
+        return "e"
+    is_affine_once = not quantity.steps and any(parts(expression, Parameter))
+    return "z" if quantity.softmax is not None or is_affine_once else ""
 
 
 def _activated(forward: list[Quantity]) -> dict[Quantity, list[Quantity]]:

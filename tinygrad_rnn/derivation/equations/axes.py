@@ -6,7 +6,8 @@ import math
 
 from ...autodiff.rules import elementwise, linalg, reductions, shape
 from .arithmetic import is_negative, is_product, is_quotient_by_number, is_zero, negative, product, repeated
-from .expressions import Apply, Expression, Number, Stack, Step, one_axis
+from .expressions import Apply, Expression, Number, Stack, Step, apply, one_axis
+from .parts import applies
 
 LOOKS = {shape.reshape, shape.squeeze, shape.expand_dims}
 
@@ -78,6 +79,10 @@ def transposed(whole: Apply) -> Expression | None:
         return inner.operands[0]
     if axes is not None and order == sorted(order, reverse=True):
         return Apply(shape.transpose, (inner,), {}, whole.shape)
+    if applies(inner, linalg.matmul) and all(o.ndim == 2 for o in inner.operands):
+        a, b = inner.operands
+        if any(applies(o, shape.transpose) for o in (a, b)):  # (Aᵀ B)ᵀ = Bᵀ A
+            return apply(linalg.matmul, apply(shape.transpose, b), apply(shape.transpose, a))
     return None
 
 

@@ -11,7 +11,7 @@ from ...autodiff.rules import indexing
 from ...autodiff.rules.shape import broadcast_to
 from ...autodiff.scope import Label
 from ..equations.expressions import Apply, Constant, Data, Expression, Number, Step
-from ..equations.making import one_minus
+from ..equations.making import one_minus, times
 from ..equations.parts import row
 from ..equations.recognising import one_hot
 from .items import Constants, Item
@@ -61,6 +61,10 @@ class Sequences:
                 return _one_hot_of(self._named(name, array), value.shape)
         if value.dtype.kind in "iu" and not item.labels and np.array_equal(np.ravel(value), np.arange(value.size)):
             return Constant(value)  # the places along an axis
+        if not item.labels and value.ndim == 2 and value.dtype.kind == "f" and 1 < len(value) == value.shape[1]:
+            size = value[0, 0].item()
+            if size and np.array_equal(value, np.diag(np.full(len(value), size))):
+                return times(Number(size), Constant(np.eye(len(value))))
         if item.data is None and not value.any() and value.dtype.kind == "f":
             return Apply(broadcast_to, (Number(0.0),), {"shape": value.shape}, value.shape)
         if _are_of_two([value]):

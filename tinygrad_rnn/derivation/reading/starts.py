@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..equations.expressions import Reference
+from ..equations.arithmetic import repeated
+from ..equations.expressions import Number, Reference
 from ..equations.parts import closure, parts, places_read
 from ..equations.quantities import Equation, Place, Quantity
 from ..running.evaluate import Running, compiled
@@ -60,13 +61,21 @@ def _extend(
     if given is None or step is None or start.is_recorded or not any(step in values for values in recorded):
         return False
     for equation in target.equations:
+        if equation is given:
+            continue
+        zeros = [] if np.any(target.values[step]) else _without_value(equation, step)
+        for quantity, t in zeros:
+            quantity.values[t] = np.zeros(quantity.shape)
         made: dict[Quantity, _Made | None] = {target: None}
-        found = None if equation is given else _computed(equation, step, made, arrays)
-        if found is None or not np.allclose(found.value, target.values[step], rtol=1e-13, atol=0):
+        found = _computed(equation, step, made, arrays)
+        if found is not None and np.allclose(found.value, target.values[step], rtol=1e-13, atol=0):
+            made[target] = found
+        if made[target] is None or _reads_itself(place, made):
+            for quantity, t in zeros:
+                del quantity.values[t]
             continue
-        made[target] = found
-        if _reads_itself(place, made):
-            continue
+        for quantity, t in zeros:
+            quantity.equations.append(Equation((t or 0,), repeated(Number(0.0), quantity.shape)))
         target.equations.remove(given)
         for quantity, new in made.items():
             assert new is not None
@@ -75,6 +84,12 @@ def _extend(
         del starts[place]
         return True
     return False
+
+
+def _without_value(equation: Equation, step: int) -> list[Place]:
+    """The states that an equation reads at a step and that have no value, since it is before their first step."""
+    read = ((r.quantity, r.step(step)) for r in parts(equation.expression, Reference) if r.shift)
+    return list(dict.fromkeys(place for place in read if place[1] == min(place[0].values) - 1))
 
 
 def _reads_itself(place: Place, made: Mapping[Quantity, _Made | None]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -33,12 +34,11 @@ def taken_in(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Ten
     names = _argument_names(loss, isinstance(loss, Module) and parameters is None, len(data))
     given = {name: np.asarray(value_of(a)) for name, a in _arrays(names, data)}
     followed, tracked = _followed(names, data)
-    try:
+    with contextlib.suppress(Exception):  # the function may accept arrays, but no Tensors
         recording = _record(loss, parameters, followed)
         recording.data = data
         return recording, tracked, given
-    except Exception:  # the function may accept arrays, but no Tensors
-        return _record(loss, parameters, data), {}, given
+    return _record(loss, parameters, data), {}, given
 
 
 def _record(loss: Any, parameters: Any, data: Sequence[Any]) -> Recording:

@@ -10,16 +10,10 @@ from collections.abc import Sequence
 
 from ...autodiff.tables import in_markdown
 from ..equations.lines import Line
-from .notation import ATOM, BY_ELEMENT, Notation, Piece
+from .notation import ATOM, BY_ELEMENT, GREEK, Notation, Piece, letter_and_accent
 from .text import notes, sections
 from .writer import TextWriter
 
-GREEK = {
-    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
-    "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau",
-    "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda",
-    "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
-}  # fmt: skip
 ESCAPED = {
     "\\": r"\backslash ", "{": r"\{", "}": r"\}", "_": r"\_", "^": r"\wedge ", "%": r"\%", "#": r"\#", "&": r"\&",
     "$": r"\$", "~": r"\sim ", "'": "'", " ": r"\ ",
@@ -145,7 +139,12 @@ def name(text: str) -> str:
     Example:
         >>> print(name("W"), name("W_hh"), name("σ"), name("x²"))
         W \mathit{W\_hh} \sigma \mathit{x^{2}}
+        >>> print(name("gamma"), name("c_hat"))
+        \gamma \hat{c}
     """
+    text, accent = letter_and_accent(text)
+    if accent:
+        return rf"\{accent}{{{name(text)}}}"
     if text == "…":
         return r"\dots"
     if len(text) == 1 and (text in GREEK or (text.isascii() and text.isalnum())):

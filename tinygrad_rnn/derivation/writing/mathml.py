@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
+from xml.etree.ElementTree import Element, fromstring, tostring
 
 from ...autodiff.texts import printable
 from ..equations.expressions import Expression
-from .notation import ATOM, BY_ELEMENT, Notation, Piece
+from .notation import ACCENTS, ATOM, BY_ELEMENT, Notation, Piece, letter_and_accent
 from .writer import TextWriter
 
 SIGNS = {"-": "−", "∘": "⊙", "and": "∧", "or": "∨"}
@@ -34,7 +35,9 @@ class MathML(Notation):
 
     def name(self, base: str, mark: str = "", step: str = "") -> str:
         """A name, with its mark above it and the step below."""
-        head = f"<mi>{escape(printable(base))}</mi>"
+        letter, accent = letter_and_accent(base)
+        head = f"<mi>{escape(printable(letter))}</mi>"
+        head = f'<mover accent="true">{head}{operator(ACCENTS[accent])}</mover>' if accent else head
         above = row(operator("("), self.name(mark), operator(")")) if mark else ""
         below = row(self.plain(step)) if step else ""
         if above and below:
@@ -154,3 +157,28 @@ class MathMLWriter(TextWriter):
 def math(inside: str) -> str:
     """An equation on a line of its own."""
     return f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="block"><mrow>{inside}</mrow></math>'
+
+
+def in_pieces(inside: str) -> str:
+    """An equation that may go on in the next line: an element for each of its terms, or for each part of a list."""
+    pieces: list[list[Element]] = [[]]
+    for element in _opened(fromstring(f"<mrow>{inside}</mrow>")):
+        begun = pieces[-1]
+        if _is(element, "+", SIGNS["-"]) and begun and not _is(begun[-1], "=", "["):
+            element.set("form", "infix")  # a sign that begins a piece would be taken for that of a number
+            pieces.append([])
+        pieces[-1].append(element)
+        if _is(element, ","):
+            pieces.append([])
+    return "<wbr/>".join(math("".join(tostring(element, "unicode") for element in piece)) for piece in pieces)
+
+
+def _is(element: Element, *signs: str) -> bool:
+    return element.tag == "mo" and element.text in signs
+
+
+def _opened(row: Element) -> Iterator[Element]:
+    """The elements of a row, and in the place of a list its brackets and its parts."""
+    for element in row:
+        is_list = element.tag == "mrow" and len(element) and element[0].text == "["
+        yield from element if is_list else (element,)

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# How tightly a piece holds together: a sum, a product by element, a quotient, a matrix product, a power, a name.
-SUM, BY_ELEMENT, MATRIX, POWER, ATOM = range(5)
+# How tightly a piece holds together: a comparison, a sum, a product by element, a matrix product, a power, a name.
+COMPARISON, SUM, BY_ELEMENT, MATRIX, POWER, ATOM = range(6)
 Piece = tuple[str, int]
 
+GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
+    "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau",
+    "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda",
+    "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
+}  # fmt: skip
+ACCENTS = {"hat": "^", "tilde": "~", "bar": "¯", "dot": "˙"}
 SUPERSCRIPTS = dict(zip("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
@@ -111,3 +118,17 @@ class Notation:
 
 
 TEXT = Notation()
+
+
+def letter_and_accent(name: str) -> tuple[str, str]:
+    """The letter that a name spells, and the accent above it: what code calls ``c_hat`` or ``alpha``.
+
+    Example:
+        >>> letter_and_accent("c_hat"), letter_and_accent("alpha"), letter_and_accent("W_hh")
+        (('c', 'hat'), ('α', ''), ('W_hh', ''))
+    """
+    spelled, _, accent = name.rpartition("_")
+    if spelled and accent in ACCENTS:
+        letter, _ = letter_and_accent(spelled)
+        return (letter, accent) if len(letter) == 1 else (name, "")
+    return next((letter for letter, word in GREEK.items() if word == name), name), ""

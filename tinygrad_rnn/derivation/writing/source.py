@@ -21,9 +21,9 @@ from ..equations.lines import Line, in_order_of_computation
 from ..equations.not_writable import NotWritable
 from ..equations.parts import applies, fixed, parts, total
 from ..equations.quantities import Quantity
-from .latex import GREEK
 from .line_breaks import broken, wrapped
 from .loops import Block, Loop, moved_by, program
+from .notation import GREEK
 from .numpy_text import INFIX, LoopVariable, NumpyWriter
 from .path_rows import over_paths, path_rows
 from .writer import TextWriter

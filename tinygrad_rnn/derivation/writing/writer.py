@@ -37,7 +37,7 @@ from ..equations.parts import applies, fixed, moves, values_of_steps
 from ..equations.quantities import Quantity
 from ..equations.recognising import one_hot
 from .indices import slice_text
-from .notation import ATOM, BY_ELEMENT, MATRIX, POWER, SUM, TEXT, Piece
+from .notation import ATOM, BY_ELEMENT, COMPARISON, MATRIX, POWER, SUM, TEXT, Piece
 
 FUNCTIONS: dict[Any, str] = {
     activations.logistic: "σ",
@@ -280,7 +280,7 @@ class TextWriter:
         operation, operands = e.operation, e.operands
         if operation in LOOKS or (operation is shape.reshape and operands[0].shape == ()):
             return self.piece(operands[0])
-        if operation is indexing.getitem:
+        if operation in (indexing.getitem, indexing.output):
             return self._indexing(e)
         if operation is indexing.assemble:
             return self.notation.call("put", list(self._placed(e))), ATOM
@@ -300,7 +300,7 @@ class TextWriter:
             return self.notation.sum_over(rows, self.within(operands[0], BY_ELEMENT)), BY_ELEMENT
         name = getattr(operation, "name", None) or operation.__name__
         if name in COMPARISONS:
-            return self.notation.infix(COMPARISONS[name], list(map(self._compared, operands))), SUM
+            return self.notation.infix(COMPARISONS[name], list(map(self._compared, operands))), COMPARISON
         arguments = [self.write(o) for o in operands if not (isinstance(o, Number) and o.value is None)]
         if operation is linalg.contraction:
             arguments.insert(0, self.notation.plain(repr(e.settings["subscripts"])))
