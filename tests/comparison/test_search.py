@@ -166,7 +166,7 @@ FED_BACK = {
     "its diagonal alone": "the sum over h_t ∘ Δ_{t+1} Fᵀ was left out",
     "the outputs before": "the Jacobian of the softmax is that at h_{t-1}, not at h_t",
     "the loss of all steps": "at all steps",
-    "of the first scores": "∂L/∂u_1 stands where ∂L/∂h_0 belongs",
+    "of the first scores": "∂L/∂z_1 stands where ∂L/∂h_0 belongs",
 }
 
 
@@ -207,7 +207,7 @@ def test_probabilities_fed_back_have_a_loss_of_their_own_as_well(slip: str) -> N
 
 LIKELIHOOD = {
     "σ' besides": ("is a factor too many",),
-    "a decayed bias": ("1 - u_t² was left out", "0.02 b is a term too many"),
+    "a decayed bias": ("1 - h_t² was left out", "0.02 b is a term too many"),
     "the step's length": ("0.5 stands where 0.15 belongs",),
 }
 
