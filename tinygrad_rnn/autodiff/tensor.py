@@ -82,6 +82,23 @@ def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+def _operators(op: Primitive) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+    """An operator of two operands as methods of the left one and of the right one."""
+    return (lambda self, other: apply(op, (self, other))), (lambda self, other: apply(op, (other, self)))
+
+
+def _comparison(ufunc: np.ufunc, compare: Callable[[Any, Any], Any]) -> Any:
+    """A comparison as a method; ``compare`` is the operator of arrays, which knows what to do with other objects."""
+
+    def method(self: Tensor, other: Any) -> Any:
+        if traces and context.trace is not None:
+            return context.trace.record_plain(ufunc, (self, other), NO_KEYWORDS)
+        found = compare(self._data, value_of(other))
+        return found if context.origins is None else remembered(ufunc, (self, other), found)
+
+    return method
+
+
 class Tensor(InPlaceOperators, ArrayNode):
     """An array in the graph. Make one with ``tensor(...)``; operations on Tensors return Tensors.
 
@@ -342,35 +359,12 @@ class Tensor(InPlaceOperators, ArrayNode):
     def __radd__(self, other: Any) -> Any:
         return apply(add, (other, self))
 
-    def __sub__(self, other: Any) -> Any:
-        return apply(subtract, (self, other))
-
-    def __rsub__(self, other: Any) -> Any:
-        return apply(subtract, (other, self))
-
-    def __mul__(self, other: Any) -> Any:
-        return apply(multiply, (self, other))
-
-    def __rmul__(self, other: Any) -> Any:
-        return apply(multiply, (other, self))
-
-    def __truediv__(self, other: Any) -> Any:
-        return apply(divide, (self, other))
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return apply(divide, (other, self))
-
-    def __floordiv__(self, other: Any) -> Any:
-        return apply(floor_divide, (self, other))
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return apply(floor_divide, (other, self))
-
-    def __mod__(self, other: Any) -> Any:
-        return apply(remainder, (self, other))
-
-    def __rmod__(self, other: Any) -> Any:
-        return apply(remainder, (other, self))
+    __sub__, __rsub__ = _operators(subtract)
+    __mul__, __rmul__ = _operators(multiply)
+    __truediv__, __rtruediv__ = _operators(divide)
+    __floordiv__, __rfloordiv__ = _operators(floor_divide)
+    __mod__, __rmod__ = _operators(remainder)
+    __matmul__, __rmatmul__ = _operators(matmul)
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
@@ -383,12 +377,6 @@ class Tensor(InPlaceOperators, ArrayNode):
 
     def __rpow__(self, other: Any) -> Any:
         return power(other, self)
-
-    def __matmul__(self, other: Any) -> Any:
-        return apply(matmul, (self, other))
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return apply(matmul, (other, self))
 
     def __neg__(self) -> Any:
         return apply(negative, (self,))
@@ -421,23 +409,12 @@ class Tensor(InPlaceOperators, ArrayNode):
 
     __hash__ = Node.__hash__
 
-    def __eq__(self, other: Any) -> Any:
-        return _compared(operator.eq, self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return _compared(operator.ne, self, other)
-
-    def __lt__(self, other: Any) -> Any:
-        return _compared(operator.lt, self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return _compared(operator.le, self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return _compared(operator.gt, self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return _compared(operator.ge, self, other)
+    __eq__ = _comparison(np.equal, operator.eq)
+    __ne__ = _comparison(np.not_equal, operator.ne)
+    __lt__ = _comparison(np.less, operator.lt)
+    __le__ = _comparison(np.less_equal, operator.le)
+    __gt__ = _comparison(np.greater, operator.gt)
+    __ge__ = _comparison(np.greater_equal, operator.ge)
 
     # So are the results of operators that combine conditions.
 
@@ -494,23 +471,6 @@ class Tensor(InPlaceOperators, ArrayNode):
     copy = _as_method(np.copy)
     conj = _as_method(np.conjugate)
     conjugate = _as_method(np.conjugate)
-
-
-def _compared(compare: Callable[[Any, Any], Any], a: Tensor, b: Any) -> Any:
-    if traces and context.trace is not None:
-        return context.trace.record_plain(COMPARISONS[compare], (a, b), NO_KEYWORDS)
-    found = compare(a._data, value_of(b))
-    return found if context.origins is None else remembered(COMPARISONS[compare], (a, b), found)
-
-
-COMPARISONS: dict[Any, Any] = {
-    operator.eq: np.equal,
-    operator.ne: np.not_equal,
-    operator.lt: np.less,
-    operator.le: np.less_equal,
-    operator.gt: np.greater,
-    operator.ge: np.greater_equal,
-}
 
 
 # --- running operations ----------------------------------------------------------------------------------------------
@@ -573,7 +533,6 @@ if TYPE_CHECKING:
 
         So ``np.mean(x).backward()`` is in order.
         """
-
 
 
 def _node(

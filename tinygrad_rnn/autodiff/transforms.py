@@ -61,11 +61,6 @@ def _one_number(y: Any) -> Tensor:
     return value
 
 
-def _handed_out(result: Any, recorded: bool) -> Any:
-    """A result for the caller: Tensors if it is recorded, else plain copies. The rules still need their own."""
-    return result if recorded else tree_map(lambda y: _own_number(value_of(y)), result)
-
-
 def _own_number(a: Any) -> Any:
     """A copy that is the caller's own: an array, or a number if there are no axes."""
     return np.array(a)[()]
@@ -217,7 +212,8 @@ def both_ways(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any]
         found = [known[y] if y in known else np.zeros_like(y._data) for y in outputs]
         return unflatten(run.result, iter(found if recorded else map(_own_number, found)))
 
-    return _handed_out(run.result, beyond), pull_back, push_forward
+    value = run.result if beyond else tree_map(lambda y: _own_number(value_of(y)), run.result)
+    return value, pull_back, push_forward
 
 
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:

@@ -69,9 +69,7 @@ def _cumprod_jvp(v: Any, ans: Any, a: Any, axis: int) -> Any:
     return linear_recurrence(a, v * _shifted(ans, axis, np.ones_like(a[first])), axis)
 
 
-running_product = primitive(
-    lambda a, axis: np.cumprod(a, axis=axis), [_cumprod_vjp], [_cumprod_jvp], name="cumprod"
-)
+running_product = primitive(lambda a, axis: np.cumprod(a, axis=axis), [_cumprod_vjp], [_cumprod_jvp], name="cumprod")
 
 
 def _flat_unless(axis: int | None, a: Any, dtype: Any) -> tuple[Any, int]:

@@ -91,14 +91,6 @@ mean = linear(_mean, _mean_transposed)
 # --- the largest and the smallest ------------------------------------------------------------------------------------
 
 
-def _max(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.max(a, axis=axis, keepdims=keepdims)
-
-
-def _min(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.min(a, axis=axis, keepdims=keepdims)
-
-
 def _extremes(ans: Any, a: Any, axis: Axis, keepdims: bool) -> tuple[Any, Any]:
     """A mask of the elements that equal the extreme one, and their number; a NaN, if there is one, is the extreme."""
     chosen = (a == restore(ans, axis, keepdims)) | (a != a)
@@ -115,14 +107,15 @@ def _extreme_jvp(v: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = F
     return np.sum(masked(v / n, chosen), axis=axis, keepdims=keepdims)
 
 
-max = primitive(_max, [_extreme_vjp], [_extreme_jvp])
-min = primitive(_min, [_extreme_vjp], [_extreme_jvp])
+def _reduced_by(reduce: Any) -> Any:
+    """NumPy's reduction, with none but the arguments that rules know."""
+    return lambda a, axis=None, keepdims=False: reduce(a, axis=axis, keepdims=keepdims)
+
+
+max = primitive(_reduced_by(np.max), [_extreme_vjp], [_extreme_jvp], name="max")
+min = primitive(_reduced_by(np.min), [_extreme_vjp], [_extreme_jvp], name="min")
 
 # --- the product -----------------------------------------------------------------------------------------------------
-
-
-def _prod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.prod(a, axis=axis, keepdims=keepdims)
 
 
 def _products_of_others(a: Any, axis: Axis) -> Any:
@@ -151,7 +144,7 @@ def _prod_jvp(v: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = Fals
     return np.sum(v * _products_of_others(a, axis), axis=axis, keepdims=keepdims)
 
 
-prod = primitive(_prod, [_prod_vjp], [_prod_jvp])
+prod = primitive(_reduced_by(np.prod), [_prod_vjp], [_prod_jvp], name="prod")
 
 # --- NumPy's functions, with their other arguments ------------------------------------------------------------------
 
