@@ -184,7 +184,7 @@ def test_workspaces_are_used_again_and_nothing_is_left_in_cycles():
     try:
         for _ in range(5):
             np.sum(tr.unroll(cell, normal(T, B, n))[0]).backward()
-        (plan,) = cell._plans.values()
+        (plan,) = cell.plans
         (executable,) = plan._executables.values()
         assert len(executable._waiting) == 1
         assert gc.collect() == 0

@@ -37,7 +37,7 @@ def parameter(*shape, seed=0):
 def uses_machine_code(compiled):
     functions = [
         function
-        for plan in compiled._plans.values()
+        for plan in compiled.plans
         for executable in plan._executables.values()
         for function in (executable.code.forward, executable.code.backward)
     ]

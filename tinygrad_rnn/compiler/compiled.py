@@ -22,8 +22,8 @@ from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import difference, refuse_iterators
 from .loops.traced_loop import unroll_traced
-from .plans import Plan, switching_call
-from .sized_plan import PlanAt, Request, SizedPlan
+from .plans import Chosen, Plan, switching_call
+from .sized_plan import Request, SizedPlan
 from .sizes.reading import DependsOnSize
 
 Eager = Callable[..., Any]
@@ -42,7 +42,7 @@ class Prepared(NamedTuple):
         inputs: its inputs: the arrays among the arguments, and the other Tensors that the function uses.
     """
 
-    plan: Plan | PlanAt
+    plan: Plan
     executable: Executable
     inputs: tuple[Any, ...]
 
@@ -62,7 +62,7 @@ class Compiled:
         self.function = function
         self.executor = executor
         self.fallback = fallback
-        self._plans: dict[Any, Plan | PlanAt | None] = {}  # None if it runs uncompiled: refused, or of Scalars
+        self._plans: dict[Any, Chosen | None] = {}  # None if it runs uncompiled: refused, or of Scalars
         self._families: dict[Any, Family] = {}
         self._guards = Guards(function)
         self._has_warned = False
@@ -88,8 +88,7 @@ class Compiled:
             <BLANKLINE>
             3 buffers, 512 B in all, kept from call to call
         """
-        plans = (plan.plan if isinstance(plan, PlanAt) else plan for plan in self._plans.values())
-        return list(dict.fromkeys(plan for plan in plans if plan is not None))
+        return list(dict.fromkeys(found.plan for found in self._plans.values() if found is not None))
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """The function's result."""
@@ -173,71 +172,67 @@ class Compiled:
         form = (what, form_of(args, arrays, lengths, things))
         request = Request(form, tuple(lengths), function, args, things, steps is not None)
         with self._lock:
-            plan, inputs, executable = self._ready(request, arrays)
-        return None if plan is None or executable is None else Prepared(plan, executable, tuple(inputs))
+            return self._ready(request, arrays)
 
-    def _ready(
-        self, request: Request, arrays: list[Any]
-    ) -> tuple[Plan | PlanAt | None, Sequence[Any], Executable | None]:
-        """The plan for a request, its inputs, and its executable; None if the function is to run uncompiled."""
-        plan = self._plan(request, arrays)
-        if plan is None:
-            return None, arrays, None
-        inputs = (*arrays, *plan.captured)
+    def _ready(self, request: Request, arrays: list[Any]) -> Prepared | None:
+        """The call that a request stands for; None if the function is to run uncompiled."""
+        found = self._plan(request, arrays)
+        if found is None:
+            return None
+        inputs = (*arrays, *found.plan.captured)
         try:
-            return plan, inputs, self._executable(request, plan, inputs)
+            executable = self._executable(request, found, inputs)
+            return None if executable is None else Prepared(found.plan, executable, inputs)
         except DependsOnSize as why:  # its gradient does, or its machine code
             self._families[request.form].close(str(why))
             del self._plans[request.form, request.lengths]
             return self._ready(request, arrays)
 
-    def _plan(self, request: Request, arrays: list[Any]) -> Plan | PlanAt | None:
+    def _plan(self, request: Request, arrays: list[Any]) -> Chosen | None:
         """The plan for a request, or None where the function runs uncompiled."""
         if self._guards.changed():
-            self._forget()
+            self._plans.clear()
+            self._families.clear()
             self._guards = Guards(self.function)
         key = request.form, request.lengths
-        plan = self._plans.pop(key, UNKNOWN)
-        if plan is not UNKNOWN and (plan is None or not plan.guards.changed()):
-            self._plans[key] = plan  # the last used stands last
-            return plan
+        found = self._plans.pop(key, UNKNOWN)
+        if found is not UNKNOWN and (found is None or not found.plan.guards.changed()):
+            self._plans[key] = found  # the last used stands last
+            return found
         by_scalars = any(a.dtype == object for a in arrays)
-        self._plans[key] = plan = None if by_scalars else self._found_or_made(request)
-        self._drop_the_oldest(isinstance(plan, PlanAt))
-        return plan
+        self._plans[key] = found = None if by_scalars else self._found_or_made(request)
+        self._drop_the_oldest(_is_shared(found))
+        return found
 
-    def _drop_the_oldest(self, small: bool) -> None:
+    def _drop_the_oldest(self, shared: bool) -> None:
         """Drop the oldest plans beyond their limit: few large ones, more of those that share a plan for all sizes."""
-        most = thresholds.MOST_SIZES if small else thresholds.MOST_PLANS
+        most = thresholds.MOST_SIZES if shared else thresholds.MOST_PLANS
         if len(self._plans) > most:
-            keys = [key for key, plan in self._plans.items() if isinstance(plan, PlanAt) == small]
+            keys = [key for key, found in self._plans.items() if _is_shared(found) == shared]
             for key in keys[: max(0, len(keys) - most)]:
                 del self._plans[key]
 
-    def _found_or_made(self, request: Request) -> Plan | PlanAt | None:
+    def _found_or_made(self, request: Request) -> Chosen | None:
         """The plan for arguments of all lengths, if there is one; if not, a new one."""
         family = self._families.setdefault(request.form, Family())
         before = family.sized
         found = None if self.executor == "jax" else family.plan(request, self._sized_plan)
         if found is not None:
-            if found.plan is not before:
-                self._leave_to(found.plan, request.form)
-            if self._guards.changed() or found.guards.changed():  # a Tensor that it stores
+            if found.plan is not before:  # it replaces those for other lengths
+                old = [key for key, other in self._plans.items() if key[0] == request.form and _is_shared(other)]
+                for key in old:
+                    del self._plans[key]
+            if self._guards.changed() or found.plan.guards.changed():  # a Tensor that it stores
                 self._settle(found.plan)
             return found
         guards = Guards(*request.things)
         if self._guards.changed():
             self._guards.put_back()
         plan = self._planned(request, guards)
-        if plan is not None:
-            family.has_own(request.lengths, plan)
-        return plan
-
-    def _leave_to(self, plan: SizedPlan, form: Any) -> None:
-        """Drop the plans for certain lengths that one plan for all lengths replaces."""
-        for key, other in list(self._plans.items()):
-            if key[0] == form and isinstance(other, PlanAt) and other.plan is not plan:
-                del self._plans[key]
+        if plan is None:
+            return None
+        family.has_own(request.lengths, plan)
+        return Chosen(plan)
 
     def _sized_plan(self, request: Request, forms: Sequence[tuple[int, ...]], taken: set[int]) -> SizedPlan:
         things = request.things
@@ -271,24 +266,20 @@ class Compiled:
         self._settle(plan)
         return plan
 
-    def _executable(self, request: Request, plan: Plan | PlanAt, inputs: Sequence[Any]) -> Executable | None:
+    def _executable(self, request: Request, found: Chosen, inputs: Sequence[Any]) -> Executable | None:
         """The executable for the gradients wanted by this call, or None if compiling was refused."""
         recording = context.recording
         wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
         try:
-            return plan.executable(wanted, inputs)
+            return found.plan.executable(wanted, inputs, found.sizes)
         except NotOnTensors as why:
             self._guards.put_back()
-            plan.guards.put_back()
+            found.plan.guards.put_back()
             if not self.fallback:
                 raise
             self._runs_as_it_is(why)
             self._plans[request.form, request.lengths] = None
             return None
-
-    def _forget(self) -> None:
-        self._plans.clear()
-        self._families.clear()
 
     def _runs_as_it_is(self, why: NotOnTensors) -> None:
         if callable(self.fallback):
@@ -311,7 +302,7 @@ class Compiled:
             plan.guards = Guards(*plan.guards.things)
         before, self._guards = self._guards, Guards(self.function)
         if difference(before.spelled, self._guards.spelled):  # then plans of what it was before are out of date
-            self._plans = {key: plan for key, plan in self._plans.items() if plan is None}
+            self._plans = {key: found for key, found in self._plans.items() if found is None}
             self._families.clear()
 
     def _as_it_is(self, eager: Eager, args: tuple[Any, ...]) -> Any:
@@ -331,6 +322,11 @@ class Compiled:
 
     def __repr__(self) -> str:
         return f"compiled({self.function!r})"
+
+
+def _is_shared(found: Chosen | None) -> bool:
+    """Return True for a plan for arguments of all sizes."""
+    return found is not None and bool(found.sizes)
 
 
 def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: Fallback = False) -> Compiled:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ..autodiff.errors import NotOnTensors
 from . import thresholds
-from .plans import Plan
-from .sized_plan import PlanAt, Request, SizedPlan
+from .plans import Chosen, Plan
+from .sized_plan import Request, SizedPlan
 from .sizes.reading import DependsOnSize
 
 Make = Callable[[Request, Sequence["tuple[int, ...]"], "set[int]"], SizedPlan]
@@ -40,7 +40,7 @@ class Family:
             self._forms.append(lengths)
         self._taken |= {n for v in plan.program.inputs for n in v.shape}
 
-    def plan(self, request: Request, make: Make) -> PlanAt | None:
+    def plan(self, request: Request, make: Make) -> Chosen | None:
         """The plan for all, at the lengths of a request; None if these lengths need a plan of their own.
 
         Args:

@@ -7,7 +7,7 @@ import importlib.util
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -216,6 +216,18 @@ class Plan:
 
         coming = self._coming[wanted] = Coming(threading.Thread(target=make, name=THREAD))
         coming.thread.start()
+
+
+class Chosen(NamedTuple):
+    """A plan for the arguments at hand.
+
+    Attributes:
+        plan: the plan.
+        sizes: their free lengths; () if the plan is for these lengths alone.
+    """
+
+    plan: Plan
+    sizes: tuple[int, ...] = ()
 
 
 class Coming:

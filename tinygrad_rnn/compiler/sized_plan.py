@@ -12,7 +12,7 @@ from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import nothing_changed
 from .loops.fission import Cheap
-from .plans import Plan, stand_ins
+from .plans import Chosen, Plan, stand_ins
 from .program.program import Program
 from .program.tracing import traced_once
 from .sized_executable import SizedExecutable
@@ -67,10 +67,7 @@ class SizedPlan(Plan):
         request: what to trace; its arguments are of the last of the forms.
         forms: the lengths of arguments at several calls.
         taken: lengths of what the function uses besides.
-        executor: as in ``Plan``.
-        guards: as in ``Plan``.
-        watched: as in ``Plan``.
-        by_numpy: as in ``Plan``.
+        executor, guards, watched, by_numpy: as in ``Plan``.
 
     Raises:
         DependsOnSize: it does something else for arguments of other sizes.
@@ -138,12 +135,10 @@ class SizedPlan(Plan):
             self._seen.add(known)
         return True
 
-    def at(self, lengths: tuple[int, ...]) -> PlanAt:
+    def at(self, lengths: tuple[int, ...]) -> Chosen:
         """The plan for arguments of certain lengths."""
-        sizes = self._axes.of(lengths)
-        assert sizes is not None
         self._last = lengths
-        return PlanAt(self, sizes)
+        return Chosen(self, self._axes.of(lengths) or ())
 
     def _compiled(self, wanted: tuple[bool, ...], machine_code: bool) -> SizedExecutable:
         """The functions for all sizes: where code is another from some size on, of examples on one side of it."""
@@ -164,10 +159,8 @@ class SizedPlan(Plan):
         raise failure
 
     def _shown(self, wanted: tuple[bool, ...]) -> tuple[Program, Executable]:
-        sizes = self._axes.of(self._last)
-        assert sizes is not None
         program, _ = generate(self.program, wanted)
-        return program, self._executables[wanted].at(sizes)
+        return program, self._executables[wanted].at(self.at(self._last).sizes)
 
     @property
     def program(self) -> Program:
@@ -179,22 +172,3 @@ class SizedPlan(Plan):
         arrays = [a for a in leaves(self._request.arguments(self._last)) if hasattr(a, "shape")]
         shapes = ", ".join(str(a.shape) for a in arrays)
         return f"for arguments of all lengths; here for those of shapes {shapes}\n\n{super().__str__()}"
-
-
-class PlanAt:
-    """A plan for arguments of all sizes, at certain sizes; used as any plan is."""
-
-    __slots__ = ("captured", "packed", "plan", "sizes")
-
-    def __init__(self, plan: SizedPlan, sizes: tuple[int, ...]) -> None:
-        self.plan, self.sizes = plan, sizes
-        self.captured, self.packed = plan.captured, plan.packed
-
-    @property
-    def guards(self) -> Guards:
-        """The guards of the plan."""
-        return self.plan.guards
-
-    def executable(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> Executable:
-        """The one for gradients of these inputs."""
-        return self.plan.executable(wanted, inputs, self.sizes)
