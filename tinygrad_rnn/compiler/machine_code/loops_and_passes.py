@@ -40,13 +40,7 @@ Kind = TypeVar("Kind")
 
 
 def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
-    """The lines of the calling function that compute these Values and Loops.
-
-    Args:
-        writer: the Writer of the calling function.
-        order: the Values and Loops to compute, each after its operands.
-        kept: the Values that are read afterwards.
-    """
+    """The lines of the calling function that compute these Values and Loops."""
     writer.globals["matmul"] = matmul  # NumPy's, on threads of ours
     writer.globals["together"] = together
     passes, products = ElementPasses(writer, order, kept), Products(writer)

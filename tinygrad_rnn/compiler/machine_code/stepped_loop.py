@@ -17,9 +17,9 @@ from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view, multiplications
 from ..graph.values import Value, operands
 from ..loops.loop import Loop
+from ..numpy_code.executor import on_one_thread
 from ..numpy_code.loop import LoopWriter
 from ..numpy_code.writer import Writer
-from ..runtime import blas
 from .schedule import Schedule
 
 
@@ -39,7 +39,7 @@ class SteppedLoop(LoopWriter):
         products = [multiplications(v) for v in self.body if v.op is linalg.matmul]
         if not products or max(products) > thresholds.BLAS_THREADS_INSIDE:
             return lines
-        return [f"with {self.writer.named(blas.single_threaded, 'threads')}():", *(f"    {line}" for line in lines)]
+        return on_one_thread(self.writer, lines)
 
     def _operation(self, value: Value, dying: list[Value]) -> None:
         super()._operation(value, dying)

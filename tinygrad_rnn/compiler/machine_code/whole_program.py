@@ -26,11 +26,6 @@ from .schedule import Schedule
 def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
     """The lines of the calling function that compute these Values and Loops.
 
-    Args:
-        writer: the Writer of the calling function.
-        order: the Values and Loops to compute, each after its operands.
-        kept: the Values that are read afterwards.
-
     Raises:
         NoMachineCode: something has no machine-code form, or is large.
     """

@@ -33,11 +33,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
 
     BLAS runs on one thread, and large products before and after loops are divided among our threads. Only if a loop has
     large products, BLAS keeps its own threads: they don't sleep between two products, and would hinder ours.
-
-    Args:
-        writer: the Writer of the calling function.
-        order: the Values and Loops to compute, each after its operands.
-        kept: the Values that are read afterwards; the arrays of all others are used again.
+    The arrays of Values that aren't ``kept`` are used again.
     """
     loops = [step for step in order if isinstance(step, Loop)]
     inside = [v for loop in loops for v in loop.body(writer.program.results[loop]) if v.op is linalg.matmul]
@@ -51,11 +47,12 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
         if isinstance(step, Loop):
             lines += LoopWriter(writer, step).lines()
         elif is_ours and step in outside and step.ndim == 2 and _may_be_large(writer, step):
-            lines.append(_shared_product(writer, step))
+            factors = ", ".join(map(writer.operand, step.args))
+            lines.append(f"{writer.named(blas.matmul, 'shared')}({factors}, out={writer.add_buffer(step)})")
         elif step.op is not None:
             lines += writer.straight(step)
         writer.rooms.release(liveness.ending(place))
-    return _on_one_thread(writer, lines) if is_ours else lines
+    return on_one_thread(writer, lines) if is_ours else lines
 
 
 def _may_be_large(writer: Writer, product: Value) -> bool:
@@ -63,11 +60,6 @@ def _may_be_large(writer: Writer, product: Value) -> bool:
     return writer.fixed is not None or multiplications(product) > thresholds.SHARED_ELEMENT * elements
 
 
-def _shared_product(writer: Writer, value: Value) -> str:
-    """A product whose rows are shared among threads."""
-    a, b = map(writer.operand, value.args)
-    return f"{writer.named(blas.matmul, 'shared')}({a}, {b}, out={writer.add_buffer(value)})"
-
-
-def _on_one_thread(writer: Writer, lines: list[str]) -> list[str]:
+def on_one_thread(writer: Writer, lines: list[str]) -> list[str]:
+    """Lines during which BLAS runs on one thread."""
     return [f"with {writer.named(blas.single_threaded, 'threads')}():", *(f"    {line}" for line in lines)]

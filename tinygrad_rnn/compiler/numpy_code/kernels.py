@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,16 +26,6 @@ REDUCERS: dict[Any, str] = {
 }
 
 
-def _sigmoid(value: Value, out: str, x: str) -> list[str]:
-    """1 / (1 + exp(-x)), which is 0 where exp is infinite."""
-    return [
-        f"negative({x}, out={out})",
-        f"exp_or_inf({out}, out={out})",
-        f"add({out}, 1, out={out})",
-        f"reciprocal({out}, out={out})",
-    ]
-
-
 def _power(value: Value, out: str, x: str) -> list[str] | None:
     """``x ** exponent``, for which NumPy has shorter ways that differ from its ``power`` at -0.0 and -inf."""
     exponent = value.keywords["exponent"]
@@ -43,18 +33,6 @@ def _power(value: Value, out: str, x: str) -> list[str] | None:
         return None
     shorter = {2: "square", 1: "positive", 0.5: "sqrt", -1: "reciprocal"}.get(exponent)
     return [f"{shorter}({x}, out={out})" if shorter else f"power({x}, {exponent!r}, out={out})"]
-
-
-def _where(value: Value, out: str, condition: str, x: str, y: str) -> list[str]:
-    return [f"copyto({out}, {y})", f"copyto({out}, {x}, where={condition})"]
-
-
-def _clip(value: Value, out: str, a: str, low: str, high: str) -> list[str]:
-    return [f"clip({a}, {low}, {high}, out={out})"]
-
-
-def _matmul(value: Value, out: str, a: str, b: str) -> list[str]:
-    return [f"matmul({a}, {b}, out={out})"]
 
 
 def _reduction(value: Value, out: str, a: str) -> list[str]:
@@ -73,36 +51,35 @@ def _stack(value: Value, out: str, *arrays: str) -> list[str]:
     return [f"stack(({', '.join(arrays)},), axis={written(value.keywords.get('axis', 0))}, out={out})"]
 
 
-def _cast(value: Value, out: str, a: str, *dtype: str) -> list[str]:
-    return [f"copyto({out}, {a}, casting='unsafe')"]
-
-
 KERNELS: dict[Any, Statements] = {
-    activations.logistic: _sigmoid,
-    activations.rectifier: lambda value, out, x: [f"maximum({x}, 0, out={out})"],
     elementwise.power_by_number: _power,
-    elementwise.where: _where,
-    elementwise.clipped: _clip,
-    linalg.matmul: _matmul,
     shape.joined: _concatenate,
     shape.stacked: _stack,
-    shape.cast: _cast,
     **dict.fromkeys(REDUCERS, _reduction),
 }
 
+# The lines of others, with places for the operands.
+LINES: dict[Any, Sequence[str]] = {
+    activations.logistic: [  # 1 / (1 + exp(-x)), which is 0 where exp is infinite
+        "negative({0}, out={out})", "exp_or_inf({out}, out={out})", "add({out}, 1, out={out})",
+        "reciprocal({out}, out={out})",
+    ],
+    activations.rectifier: ["maximum({0}, 0, out={out})"],
+    elementwise.where: ["copyto({out}, {2})", "copyto({out}, {1}, where={0})"],
+    elementwise.clipped: ["clip({0}, {1}, {2}, out={out})"],
+    linalg.matmul: ["matmul({0}, {1}, out={out})"],
+    shape.cast: ["copyto({out}, {0}, casting='unsafe')"],
+}  # fmt: skip
+
 # Kernels that may not write where they still have to read.
 READS_AFTER_WRITING = {elementwise.where}
-
-
-def _axis(value: Value, position: int, name: str) -> Any:
-    return value.args[position] if len(value.args) > position else value.keywords.get(name)
 
 
 VIEWS: dict[Any, Callable[[Value, str], str]] = {
     shape.reshape: lambda value, a: f"{a}.reshape({value.shape!r})",
     shape.squeeze: lambda value, a: f"{a}.reshape({value.shape!r})",
     shape.expand_dims: lambda value, a: f"{a}.reshape({value.shape!r})",
-    shape.transpose: lambda value, a: f"{a}.transpose({written(_axis(value, 1, 'axes'))})",
+    shape.transpose: lambda value, a: f"{a}.transpose({written((*value.args, value.keywords.get('axes'))[1])})",
     shape.swapaxes: lambda value, a: f"{a}.swapaxes({written(value.args[1])}, {written(value.args[2])})",
     shape.moveaxis: lambda value, a: f"moveaxis({a}, {written(value.args[1])}, {written(value.args[2])})",
     shape.broadcast_to: lambda value, a: f"broadcast_to({a}, {value.shape!r})",
@@ -133,6 +110,8 @@ def statements(value: Value, out: str, args: list[str]) -> list[str] | None:
     ufunc = getattr(value.op, "forward", value.op)
     if isinstance(ufunc, np.ufunc) and ufunc.nout == 1 and not value.keywords:
         return [f"{ufunc.__name__}({', '.join(args)}, out={out})"]
+    if value.op in LINES:
+        return [line.format(*args, out=out) for line in LINES[value.op]]
     kernel = KERNELS.get(value.op)
     return None if kernel is None else kernel(value, out, *args)
 

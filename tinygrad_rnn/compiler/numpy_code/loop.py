@@ -7,7 +7,7 @@ nothing reads them any more (liveness).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -21,22 +21,6 @@ from ..runtime.scan import scanned
 from .generated import Buffer
 from .kernels import READS_AFTER_WRITING, statements, view
 from .writer import Writer
-
-
-def scan(writer: Writer, loop: Loop, scanned: Callable[..., bool], start: str, out: str) -> str:
-    """The line that runs a linear recurrence as a scan; the block after it runs if the scan refuses.
-
-    Args:
-        writer: the Writer of the calling function.
-        loop: the recurrence.
-        scanned: the function that runs it.
-        start: the state before the first step.
-        out: the array for the states after all steps, or for the last one, which may be that of the first.
-    """
-    assert loop.linear is not None
-    factor, term = map(writer.operand, loop.linear)
-    name = writer.named(scanned, "scan")
-    return f"if not {name}({loop.steps}, {start}, {factor}, {term}, {out}, {loop.backwards}):"
 
 
 class LoopWriter:
@@ -67,7 +51,7 @@ class LoopWriter:
         for state in self.storage.states:
             self._state(state)
         for result in self.storage.row_results:
-            self._row_result(result)
+            self.slots[result] = self._row(f"{label(result)}_t", self.writer.add_buffer(result), result.inner)
         for result in self.storage.sums:
             self.writer.names[result] = self._buffer(label(result), result.inner)
             self.before.append(f"{label(result)}.fill(0)")
@@ -77,13 +61,15 @@ class LoopWriter:
         self._steps()
         step = [*self.inside, *self._sums_and_copies(), *self.at_end] or ["pass"]
         loop = [self._header(), *(f"    {line}" for line in step)]
-        return [*self.before, *(loop if self.loop.linear is None else self._unless_scanned(loop))]
+        return [*self.before, *(loop if self.loop.linear is None else self._unless_scanned(loop, *self.loop.linear))]
 
-    def _unless_scanned(self, loop: list[str]) -> list[str]:
+    def _unless_scanned(self, loop: list[str], factor: Value, term: Value) -> list[str]:
         """A linear recurrence: a scan, and the loop in case the scan refuses."""
         (state,) = self.storage.states
         start, out = self._ends if state.is_kept else (self.names[state.carried.before],) * 2
-        return [scan(self.writer, self.loop, scanned, start, out), *(f"    {line}" for line in loop)]
+        args = [self.loop.steps, start, *map(self.writer.operand, (factor, term)), out, self.loop.backwards]
+        scan = f"{self.writer.named(scanned, 'scan')}({', '.join(map(str, args))})"
+        return [f"if not {scan}:", *(f"    {line}" for line in loop)]
 
     def _header(self) -> str:
         if not self.rows:
@@ -150,9 +136,6 @@ class LoopWriter:
         self.at_end.append(f"{name}, {following} = {following}, {name}")
         if state.last is not None:
             self.writer.names[state.last] = name
-
-    def _row_result(self, result: LoopResult) -> None:
-        self.slots[result] = self._row(f"{label(result)}_t", self.writer.add_buffer(result), result.inner)
 
     def _parts(self, whole: Value) -> None:
         """Give parts of a concatenation their places: views of its array."""
