@@ -118,13 +118,13 @@ def scans_all(monkeypatch):
 def test_what_is_recognised(name, cheap):
     cell, states, count = ALL[name]
     program = traced(lambda xs, s: tr.unroll(cell, xs, s), arguments(states))
-    program = fissioned(program, cheap, may_be_alone=lambda state: True)
+    program = fissioned(program, cheap, scans=True)
     verify(program)
     assert len(linear_loops(program)) == count
     assert str(program).count("a linear recurrence") == count
-    assert str(fissioned(program, cheap, may_be_alone=lambda state: True)) == str(program)
+    assert str(fissioned(program, cheap, scans=True)) == str(program)
     both = differentiated(program, [v.dtype.kind == "f" for v in program.inputs])
-    both = fissioned(both, cheap, may_be_alone=lambda state: True)
+    both = fissioned(both, cheap, scans=True)
     verify(both)
     assert len(linear_loops(both)) >= 2 * count - (name in ("delay", "mask"))  # whose backward pass may need no loop
     assert not linear_loops(fissioned(program, cheap)) or count
@@ -280,7 +280,7 @@ def test_a_reset_also_forgets_what_is_not_finite(bad, executor, scans_all):
 
 def test_verify_knows_factors():
     program = traced(lambda xs, s: tr.unroll(LINEAR["average"][0], xs, s), arguments(1))
-    program = fissioned(program, may_be_alone=lambda state: True)
+    program = fissioned(program, scans=True)
     (loop,) = linear_loops(program)
     loop.linear = loop.linear._replace(term=program.inputs[-1])
     with pytest.raises(Malformed, match="not a factor or term"):

@@ -21,7 +21,6 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from .elements.function import NoMachineCode
 from .graph.values import Value
 from .loops.fission import Cheap
-from .loops.linear import MayBeAlone
 from .machine_code import loops_and_passes, whole_program
 from .numpy_code import executor
 from .numpy_code.generated import Code
@@ -31,6 +30,8 @@ from .program.backward import differentiated
 from .program.fission import fissioned
 from .program.program import Program, Step
 
+# It takes the Writer of the calling function; the Values and Loops to compute, each after its operands; and the Values
+# that are read afterwards.
 Executor = Callable[[Writer, "list[Step]", Iterable[Value]], "list[str]"]
 
 
@@ -49,30 +50,28 @@ def generate(
     Raises:
         NoMachineCode: no part of it can be machine code.
     """
-    alone = None if machine_code else lambda state: True  # a scan was no faster in machine code
-    program = scheduled(program, wanted, Cheap.INSIDE if machine_code else Cheap.BEFORE, alone)
     if not machine_code:
+        program = scheduled(program, wanted, Cheap.BEFORE, scans=True)
         return program, written(program, executor.lines_for, fixed)
+    program = scheduled(program, wanted, Cheap.INSIDE)  # without scans, which were no faster in machine code
     try:
         return program, written(program, whole_program.lines_for, fixed)
     except NoMachineCode:
         return program, written(program, loops_and_passes.lines_for, fixed)
 
 
-def scheduled(
-    program: Program, wanted: Sequence[bool], cheap: Cheap, may_be_alone: MayBeAlone | None = None
-) -> Program:
+def scheduled(program: Program, wanted: Sequence[bool], cheap: Cheap, scans: bool = False) -> Program:
     """A traced program, split and differentiated.
 
     Args:
         program: a program from ``traced``.
         wanted: for each of its inputs, whether the gradient is wanted.
         cheap: where cheap operations stand that could leave loops.
-        may_be_alone: says which states become loops of their own, if they are linear recurrences; None for none.
+        scans: whether states that are linear recurrences become loops of their own.
     """
 
     def split(program: Program, keeps_rules: bool) -> Program:
-        return fissioned(program, cheap, keeps_rules, may_be_alone)
+        return fissioned(program, cheap, keeps_rules, scans)
 
     if any(wanted):
         program = differentiated(split(program, keeps_rules=True), wanted)

@@ -21,11 +21,11 @@ from .. import thresholds
 from ..graph.shapes import acts_by_element, is_view, spreads_out
 from ..graph.trace import Trace
 from ..graph.values import Value, in_order, operands, values_in
-from .linear import Group, MayBeAlone, groups
+from .linear import Group, groups
 from .loop import How, Linear, Loop, LoopResult
-from .lowering import factors_of, lower, product_over_time
+from .lowering import factors_of, lowered, product_over_time
 from .over_time import is_looked_up, over_time, sum_over_time
-from .rewriting import columns_of, simplified_step, with_others_outside
+from .rewriting import columns_of, rewritten, simplified_step
 
 
 class Cheap(Enum):
@@ -53,7 +53,7 @@ def split(
     outside: Mapping[Value, Value],
     cheap: Cheap,
     keeps_rules: bool,
-    may_be_alone: MayBeAlone | None,
+    scans: bool,
 ) -> dict[Value, Value]:
     """The Values that take the place of a loop's results after fission.
 
@@ -64,17 +64,20 @@ def split(
         outside: the replacements of Values that it reads.
         cheap: where cheap operations stand that could be hoisted.
         keeps_rules: as in ``lowered``.
-        may_be_alone: says which states become loops of their own, if they are linear recurrences; None for none.
+        scans: whether states that are linear recurrences become loops of their own.
     """
-    ends = with_others_outside(trace, loop.ends(results), loop.moves, outside)
-    ends = lower(trace, ends, loop.moves, keeps_rules)
+
+    def change(value: Value, current: Callable[[Any], Any]) -> Value | None:
+        return lowered(trace, value, current, keeps_rules)
+
+    ends = rewritten(trace, loop.ends(results), loop.moves, change, outside)
     slices_first = cheap is Cheap.SLICES_BEFORE
     ends = simplified_step(trace, ends, [c.before for c in loop.carried], list(loop.slices), slices_first)
     carried = [c._replace(start=outside.get(c.start, c.start), after=v) for c, v in zip(loop.carried, ends)]
     slices = {v: outside.get(sequence, sequence) for v, sequence in loop.slices.items()}
     inner = ends[len(carried) :]
     whole = Loop(loop.name, loop.steps, carried, slices, loop.backwards)
-    *first, rest = groups(trace, whole, may_be_alone) if may_be_alone else [Group(carried, None)]
+    *first, rest = groups(trace, whole) if scans else [Group(carried, None)]
     found: dict[Value, Value] = {}
     for group in (*first, rest):
         part = Loop(loop.name, loop.steps, group.carried, slices, loop.backwards)

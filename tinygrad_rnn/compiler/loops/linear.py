@@ -22,8 +22,6 @@ from ..graph.trace import Trace, stop_gradient, tracer
 from ..graph.values import Dependence, Value, in_order, operands
 from .loop import Carried, Linear, Loop
 
-MayBeAlone = Callable[[Value], bool]
-
 
 class Group(NamedTuple):
     """States that one loop computes.
@@ -37,20 +35,14 @@ class Group(NamedTuple):
     step: Linear | None
 
 
-def groups(trace: Trace, loop: Loop, may_be_alone: MayBeAlone) -> list[Group]:
+def groups(trace: Trace, loop: Loop) -> list[Group]:
     """The states of a loop in the order in which loops of their own can compute them: linear ones one by one.
 
     The last group isn't linear, and may have no state: everything that can't be computed for all steps at once remains
-    in its loop.
-
-    Args:
-        trace: where to record factors and terms.
-        loop: any loop. One without a linear state is one group.
-        may_be_alone: returns whether a state is worth a loop of its own, if it is linear.
+    in its loop. Factors and terms are recorded in the trace.
     """
     needs = _needs(loop)
-    chosen = [c for c in loop.carried if may_be_alone(c.before)]
-    linear = {c.before: step for c in chosen if (step := linear_step(trace, c, needs)) is not None}
+    linear = {c.before: step for c in loop.carried if (step := linear_step(trace, c, needs)) is not None}
     found: list[Group] = []
     waiting = list(loop.carried)
     while waiting:

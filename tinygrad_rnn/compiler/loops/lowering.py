@@ -17,15 +17,9 @@ import numpy as np
 from ...autodiff.rules import elementwise, indexing, linalg, rearranging, reductions, shape
 from ..graph.shapes import letters_of, order_of_axes
 from ..graph.trace import Trace, Tracer, tracer
-from ..graph.values import Dependence, Value, substitute
-from .rewriting import rewritten
+from ..graph.values import Value, substitute
 
 Current = Callable[[Any], Any]
-
-
-def lower(trace: Trace, roots: list[Value], moves: Dependence, keeps_rules: bool) -> list[Value]:
-    """The roots of one step, written with simpler operations; see ``lowered``."""
-    return rewritten(trace, roots, moves, lambda value, current: lowered(trace, value, current, keeps_rules))
 
 
 def lowered(trace: Trace, value: Value, current: Current, keeps_rules: bool) -> Value | None:

@@ -74,13 +74,6 @@ def rewritten(
     return [new.get(v, v) for v in roots]
 
 
-def with_others_outside(
-    trace: Trace, roots: list[Value], moves: Dependence, outside: Mapping[Value, Value]
-) -> list[Value]:
-    """The roots of the same step after Values from outside of the loop were replaced."""
-    return rewritten(trace, roots, moves, lambda value, current: None, outside)
-
-
 def _same_kind(values: Sequence[Value]) -> bool:
     return len({v.dtype for v in values}) == 1
 

@@ -9,23 +9,20 @@ from ...autodiff.rules import shape
 from ..graph.trace import Trace
 from ..graph.values import Value, operands, substitute
 from ..loops.fission import Cheap, split
-from ..loops.linear import MayBeAlone
 from ..loops.loop import Loop, LoopResult
 from ..loops.lowering import lowered
 from .columns import ByColumns
 from .program import Program, in_order_of_computing
 
 
-def fissioned(
-    program: Program, cheap: Cheap = Cheap.BEFORE, keeps_rules: bool = True, may_be_alone: MayBeAlone | None = None
-) -> Program:
+def fissioned(program: Program, cheap: Cheap = Cheap.BEFORE, keeps_rules: bool = True, scans: bool = False) -> Program:
     """The same program, where only what a recurrence needs is left in each loop.
 
     Args:
         program: any program. If it was split before, only later additions are split.
         cheap: where cheap operations stand that could leave loops.
         keeps_rules: whether the program will be differentiated, and needs derivatives of the user's own.
-        may_be_alone: says which states become loops of their own, if they are linear recurrences; None for none.
+        scans: whether states that are linear recurrences become loops of their own.
     """
     trace = program.trace
     new: dict[Value, Value] = {}
@@ -36,7 +33,7 @@ def fissioned(
 
     for step in in_order_of_computing([*program.outputs, *program.gradients.values()], program.results):
         if isinstance(step, Loop):
-            new |= split(trace, step, program.results[step], new, cheap, keeps_rules, may_be_alone)
+            new |= split(trace, step, program.results[step], new, cheap, keeps_rules, scans)
         elif (simpler := lowered(trace, step, current, keeps_rules)) is not None:
             new[step] = _at_all_steps(trace, simpler)
         elif by_columns is not None and (narrower := by_columns.narrower(step, current)) is not None:
