@@ -184,12 +184,7 @@ def _selection(names: Sequence[str], given: Sequence[str]) -> Callable[[Sequence
 
 
 class Workspace:
-    """The buffers of one call, and the views of them that the functions take.
-
-    Args:
-        code: the functions.
-        arrays: the arrays of their buffers, by name.
-    """
+    """The buffers of one call, and the views of them that the functions take."""
 
     __slots__ = ("backward", "forward")
 

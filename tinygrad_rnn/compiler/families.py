@@ -41,12 +41,7 @@ class Family:
         self._taken |= {n for v in plan.program.inputs for n in v.shape}
 
     def plan(self, request: Request, make: Make) -> Chosen | None:
-        """The plan for all, at the lengths of a request; None if these lengths need a plan of their own.
-
-        Args:
-            request: the program to run.
-            make: makes a plan.
-        """
+        """The plan for all, at the lengths of a request; None if these lengths need a plan of their own."""
         lengths = request.lengths
         if not self._forms or lengths in self._alone:
             return None

@@ -83,11 +83,6 @@ def scheduled(program: Program, wanted: Sequence[bool], cheap: Cheap, scans: boo
 def written(program: Program, lines_for: Executor, fixed: Container[int] | None = None) -> Code:
     """The functions of a program, as an executor writes them.
 
-    Args:
-        program: the program to compute.
-        lines_for: the executor.
-        fixed: as in ``generate``.
-
     Raises:
         NoMachineCode: the executor can't write an operation.
     """

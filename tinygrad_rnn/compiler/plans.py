@@ -233,9 +233,6 @@ class Chosen(NamedTuple):
 class Coming:
     """Machine code while a thread makes it.
 
-    Args:
-        thread: the thread.
-
     Attributes:
         executable: the finished executable; None until it is ready.
     """

@@ -101,11 +101,7 @@ class History(Tabular):
         return min(self.validation, key=lambda entry: (math.isnan(entry[1]), entry[1]))
 
     def means_after(self, step: int) -> dict[str, float]:
-        """Return the loss and each metric by name, as means over the steps after one.
-
-        Args:
-            step: the step after which the means begin.
-        """
+        """Return the loss and each metric by name, as means over the steps after one."""
         columns = {"loss": self._losses, **self._metrics}
         return {name: math.fsum(values[step:]) / len(values[step:]) for name, values in columns.items()}
 

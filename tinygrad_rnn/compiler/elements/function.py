@@ -21,11 +21,7 @@ from ..runtime.tiles import TILE_ROWS
 
 
 class NoMachineCode(Exception):
-    """The error for something that has no machine-code form.
-
-    Args:
-        what: the name of the operation.
-    """
+    """The error for something that has no machine-code form."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"there is no machine code for {printable(what)}")

@@ -107,12 +107,7 @@ def _names_in_text(text: str) -> set[str]:
 
 
 def modules_mentioned(found: Mentions, variables: dict[str, Any]) -> list[types.ModuleType]:
-    """The users' modules that some code mentions, and those that it finds in them.
-
-    Args:
-        found: the names in the code.
-        variables: the global variables of the code.
-    """
+    """The users' modules that some code mentions, and those that it finds in them."""
     package = variables.get("__package__")
     paths = [path for name in sorted(found.imports) for path in (name, f"{package}.{name}")]
     waiting = [sys.modules[path] for path in paths if path in sys.modules]

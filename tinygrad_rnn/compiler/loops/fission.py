@@ -102,13 +102,6 @@ def _alike(new: Loop, old: Loop) -> bool:
 class _Fission:
     """Decides where each Value of a loop's body is computed.
 
-    Args:
-        trace: where to record.
-        loop: the loop as it is.
-        inner: the Values of its body that results depend on.
-        cheap: where cheap operations stand that could be hoisted.
-        linear: the factor and the term of one step, if the loop is a linear recurrence.
-
     Attributes:
         loop: the loop that remains. It reads the hoisted Values.
     """

@@ -83,12 +83,7 @@ def _stays_in_rows(
     """Return True if what an index selects for each row of the result lies in the same row of the whole.
 
     The arrays of the index, if there are any, stand together behind the first axis; or one of them counts the rows.
-
-    Args:
-        index: any index.
-        whole: the shape of the whole.
-        inside: the Values that are computed by rows.
-        may_be_anywhere: whether the whole exists already; then only the index itself is computed by rows.
+    If the whole ``may_be_anywhere``, it exists already, and only the index is computed by rows.
     """
     parts = index if isinstance(index, tuple) else (index,)
     arrays = [part for part in parts if isinstance(part, Value)]

@@ -86,13 +86,7 @@ class _Affine(NamedTuple):
 
 
 def linear_step(trace: Trace, carried: Carried, needs: dict[Value, set[Value]]) -> Linear | None:
-    """The factor and the term of a state that is linear in its value before the step; None if that can't be shown.
-
-    Args:
-        trace: where to record them.
-        carried: the state.
-        needs: the states that each state depends on.
-    """
+    """The factor and the term of a state that is linear in its value before the step; None if that can't be shown."""
     before, after = carried.before, carried.after
     if before.dtype.kind != "f" or any(before in needs[other] for other in needs[before] - {before}):
         return None

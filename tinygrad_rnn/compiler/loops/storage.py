@@ -63,10 +63,6 @@ Slot = State | LoopResult | Part
 class Storage:
     """The places of all Values that a loop reads and computes.
 
-    Args:
-        loop: the loop.
-        results: the wanted results of the loop.
-
     Attributes:
         body: the Values that each step computes, in order.
         rows: the rows of sequences that it reads.

@@ -21,10 +21,6 @@ from .schedule import Schedule
 class MachineLoop:
     """A writer of one loop.
 
-    Args:
-        schedule: the schedule to write to.
-        loop: the loop.
-
     Raises:
         NoMachineCode: it can't be written.
     """

@@ -69,11 +69,7 @@ def _loop(writer: Writer, loop: Loop) -> list[str]:
 
 
 class _Collected(ABC, Generic[Kind]):
-    """Steps of one kind, collected until somebody needs their results.
-
-    Args:
-        writer: the Writer of the calling function.
-    """
+    """Steps of one kind, collected until somebody needs their results."""
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
@@ -155,11 +151,6 @@ class ElementPasses(_Collected[Step]):
     divided among threads. Passes before and after such a loop, and gradients of its weights, are one function with it,
     if each thread can stay with its rows: it then reads what it wrote itself, and threads don't have to meet in
     between.
-
-    Args:
-        writer: the Writer of the calling function.
-        order: all that it computes.
-        kept: the Values that are read afterwards.
     """
 
     def __init__(self, writer: Writer, order: Sequence[Step], kept: Iterable[Value]) -> None:

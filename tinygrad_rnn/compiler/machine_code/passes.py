@@ -163,10 +163,6 @@ def is_summed_in_pass(value: Value, fixed: Container[int] | None) -> bool:
     """Return True for a sum that the pass of its operand can compute: of all elements, or of all rows.
 
     It adds whole rows to one row, neighbours in memory at the same time; for the sum of all elements in float64.
-
-    Args:
-        value: any Value.
-        fixed: as in ``numpy_code.writer.Writer``.
     """
     if value.op not in (reductions.sum, reductions.mean) or value.keywords.get("keepdims"):
         return False

@@ -19,9 +19,6 @@ from ..loops.storage import parts_of
 class Placement:
     """The places of all Values of one function.
 
-    Args:
-        code: the function.
-
     Attributes:
         homes: where each Value is read from.
         writes: where it is written to.

@@ -52,13 +52,6 @@ def _gradients(
 ) -> dict[Value, Value]:
     """The cotangents of some Values, from the cotangents of results that depend on them.
 
-    Args:
-        trace: where to record the backward pass.
-        cotangents: the known cotangents, one for each result.
-        wanted: the Values whose cotangents are sought.
-        order: the Values and Loops behind the results, each after its operands.
-        results: the wanted results of each Loop among them.
-
     Returns:
         The cotangent of each wanted Value that the results depend on.
     """
@@ -151,14 +144,7 @@ CHEAP = {elementwise.add, elementwise.subtract, elementwise.multiply, elementwis
 
 
 class _LoopBackward:
-    """The loop that takes cotangents from the last step to the first.
-
-    Args:
-        trace: where to record it.
-        loop: the loop of the forward pass.
-        arrived: the cotangents of its results.
-        leading: the outside Values through which a gradient flows to what is wanted.
-    """
+    """The loop that takes cotangents from the last step to the first."""
 
     def __init__(self, trace: Trace, loop: Loop, arrived: Mapping[LoopResult, Value], leading: set[Value]) -> None:
         self.trace, self.loop = trace, loop

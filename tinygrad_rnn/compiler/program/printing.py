@@ -19,11 +19,7 @@ HOW = {"rows": "{} at each step", "sum": "the sum of {} over all steps", "last":
 
 
 class Printer:
-    """A printer that numbers Values in their order and writes how each is made.
-
-    Args:
-        results: the wanted results of each loop.
-    """
+    """A printer that numbers Values in their order and writes how each is made."""
 
     def __init__(self, results: Mapping[Loop, Sequence[LoopResult]]) -> None:
         self._results = results

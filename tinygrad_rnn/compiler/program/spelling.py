@@ -12,11 +12,7 @@ from ..loops.loop import Loop, LoopResult
 
 
 class Elements:
-    """The elements of an array or a number: equal to others that are the same bit for bit.
-
-    Args:
-        array: the array.
-    """
+    """The elements of an array or a number: equal to others that are the same bit for bit."""
 
     __slots__ = ("array",)
 

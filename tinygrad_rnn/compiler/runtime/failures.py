@@ -4,11 +4,7 @@ from __future__ import annotations
 
 
 class MachineCodeFailed(Exception):
-    """The error for text that can't be translated, or that LLVM can't compile; the message has the reason.
-
-    Args:
-        error: the exception that was raised.
-    """
+    """The error for text that can't be translated, or that LLVM can't compile; the message has the reason."""
 
     def __init__(self, error: BaseException) -> None:
         lines = str(error).strip().splitlines() or [""]

@@ -60,15 +60,7 @@ def _stays_small(factor: np.ndarray, length: int) -> bool:
 
 
 class _Scan:
-    """A recurrence, cut into chunks.
-
-    Args:
-        start: the state before the first step.
-        factor: a, in the order of the steps.
-        term: b, likewise.
-        length: the number of steps in a chunk.
-        count: the number of chunks.
-    """
+    """A recurrence, cut into chunks."""
 
     def __init__(self, start: np.ndarray, factor: np.ndarray, term: np.ndarray, length: int, count: int) -> None:
         self.factor, self.term, self.length, self.count = factor, term, length, count

@@ -95,13 +95,7 @@ def write_entry(translation: Translation, form: Form, name: str) -> None:
 
 
 class _Entry:
-    """A writer of what takes apart the arguments.
-
-    Args:
-        builder: where to.
-        bound: what the function is bound to.
-        args: the arguments.
-    """
+    """A writer of what takes apart the arguments."""
 
     def __init__(self, builder: Builder, bound: Any, args: Any) -> None:
         self.builder = builder

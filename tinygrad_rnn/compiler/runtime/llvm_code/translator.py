@@ -47,12 +47,7 @@ def library() -> dict[str, ast.FunctionDef]:
 
 
 class Translation:
-    """A module of LLVM's language, made of one generated text.
-
-    Args:
-        source: the text.
-        module: where to write.
-    """
+    """A module of LLVM's language, made of one generated text."""
 
     def __init__(self, source: str, module: Any) -> None:
         self.module = module
