@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from itertools import groupby
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from ...autodiff.rules import indexing, linalg, reductions
 from .. import thresholds
@@ -35,8 +35,6 @@ from .passes import is_summed_in_pass
 from .schedule import Schedule
 from .stepped_loop import SteppedLoop
 from .weight_gradients import PARTS
-
-Kind = TypeVar("Kind")
 
 
 def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
@@ -68,12 +66,12 @@ def _loop(writer: Writer, loop: Loop) -> list[str]:
     return code.call()
 
 
-class _Collected(ABC, Generic[Kind]):
+class _Collected(ABC):
     """Steps of one kind, collected until somebody needs their results."""
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
-        self.waiting: list[Kind] = []
+        self.waiting: list[Any] = []
 
     @abstractmethod
     def made(self) -> Sequence[Value]:
@@ -89,11 +87,11 @@ class _Collected(ABC, Generic[Kind]):
         return self._lines(steps) if steps else []
 
     @abstractmethod
-    def _lines(self, steps: Sequence[Kind]) -> list[str]:
+    def _lines(self, steps: Sequence[Any]) -> list[str]:
         """The lines that compute these steps together."""
 
 
-class Products(_Collected[Value]):
+class Products(_Collected):
     """Collects products of matrices, and sums over rows, until somebody needs their results."""
 
     def made(self) -> list[Value]:
@@ -130,21 +128,21 @@ def _is_sum_over_rows(value: Value) -> bool:
     return a.dtype == value.dtype and reduced_axes(value) == {*range(a.ndim - 1)}
 
 
-def _is_assembled(value: Value) -> bool:
-    """Return True for pieces added up in an array: NumPy calls a function for each element at a place in an index."""
-    return value.op is indexing.assemble and {value.dtype, *(v.dtype for v in operands(value))} <= TYPES
+def _is_indexed(value: Value) -> bool:
+    """Return True for pieces added up in an array, for which NumPy calls a function for each element.
 
-
-def _is_taken(value: Value) -> bool:
-    """Return True for elements taken by places that are known; NumPy takes others, and names one out of bounds."""
-    if value.op is not indexing.getitem or is_view(value) or not {v.dtype for v in operands(value)} <= TYPES:
+    And for elements taken by places that are known; NumPy takes others, and names one out of bounds.
+    """
+    if not {value.dtype, *(v.dtype for v in operands(value))} <= TYPES or is_view(value):
         return False
+    if value.op is not indexing.getitem:
+        return value.op is indexing.assemble
     index = value.args[1]
     arrays = [a for a in (index if isinstance(index, tuple) else (index,)) if isinstance(a, Value)]
     return all(a.array is not None and a.dtype.kind in "iu" for a in arrays)
 
 
-class ElementPasses(_Collected[Step]):
+class ElementPasses(_Collected):
     """Collects what goes through sequences, until somebody needs its results.
 
     These are elementwise operations, sums of their results, arrays assembled from pieces; and loops whose rows are
@@ -155,10 +153,10 @@ class ElementPasses(_Collected[Step]):
 
     def __init__(self, writer: Writer, order: Sequence[Step], kept: Iterable[Value]) -> None:
         super().__init__(writer)
+        self._kinds: dict[Step, str] = {}  # of the waiting
         self.straight = [step for step in order if isinstance(step, Value)]
         loops = [step for step in order if isinstance(step, Loop)]
         self.kept = {*kept, *(v for loop in loops for v in loop.reads(writer.program.results[loop]))}
-        self._gradients: list[Value] = []  # those among the waiting
         self._later: list[Value] = []  # what NumPy computes from the results
 
     def made(self) -> list[Value]:
@@ -169,34 +167,41 @@ class ElementPasses(_Collected[Step]):
 
     def making_way_for(self, step: Step, needed: Sequence[Value]) -> list[str]:
         """The lines that have to run before a step, if it can't be collected with those that are waiting."""
-        if self._is_one(step):
-            return [] if self._fits(step) else self.flush()
-        return self.before(needed)
+        kind = self._kind(step)
+        if not kind:
+            return self.before(needed)
+        return [] if kind in ("gradient", "later") or self._fits(step) else self.flush()
 
     def takes(self, step: Step) -> bool:
         """Collect a step, if it is one of those."""
-        if not self._is_one(step):
-            return False
-        if isinstance(step, Value) and not self._is_gradient(step) and not self._is_pass(step):
-            self._later.append(step)
-            return True
-        if isinstance(step, Value) and self._is_gradient(step):
-            self._gradients.append(step)
-            self.writer.add_buffer(step)
-        self.waiting.append(step)
-        return True
+        kind = self._kind(step)
+        if kind == "later":
+            self._later.append(step)  # type: ignore[arg-type]
+        elif kind:
+            self.waiting.append(step)
+            self._kinds[step] = kind
+            if kind == "gradient":
+                self.writer.add_buffer(step)  # type: ignore[arg-type]
+        return bool(kind)
 
-    def _is_one(self, step: Step) -> bool:
+    def _kind(self, step: Step) -> str:
+        """The way in which a step is collected: as a loop, a gradient or a pass, or for NumPy later; "" for none."""
         if isinstance(step, Loop):
-            return self._rows(step) > 0
-        if self._is_gradient(step) or self._is_pass(step):
-            return True
+            return "loop" if self._rows(step) else ""
+        if self._is_gradient(step):
+            return "gradient"
+        if self._is_pass(step):
+            return "pass"
         made = self.made()
-        return step.op is not linalg.matmul and any(v in made for v in operands(step))
+        return "later" if step.op is not linalg.matmul and any(v in made for v in operands(step)) else ""
+
+    @property
+    def _gradients(self) -> list[Any]:
+        return [step for step, kind in self._kinds.items() if kind == "gradient"]
 
     def _is_pass(self, step: Value) -> bool:
         is_one = step.op is not None and step.size >= thresholds.SMALLEST_PASS
-        is_one = is_one and (has_expression(step) or _is_assembled(step) or _is_taken(step))
+        is_one = is_one and (has_expression(step) or _is_indexed(step))
         return is_one or (is_summed_in_pass(step, self.writer.fixed) and step.args[0] in self.waiting)
 
     def _is_gradient(self, value: Value) -> bool:
@@ -219,12 +224,11 @@ class ElementPasses(_Collected[Step]):
 
     def _fits(self, step: Step) -> bool:
         """Return True if threads can stay with their rows in a step and in all that are waiting, where it matters."""
-        if isinstance(step, Value) and (self._is_gradient(step) or not self._is_pass(step)):
-            return True
         read = operands(step) if isinstance(step, Value) else step.reads(self.writer.program.results[step])
-        if any(v in self._later or v in self._gradients for v in read):
+        gradients = self._gradients
+        if any(v in self._later or v in gradients for v in read):
             return False
-        steps = [*(step for step in self.waiting if step not in self._gradients), step]
+        steps = [*(step for step in self.waiting if step not in gradients), step]
         loops = [step for step in steps if isinstance(step, Loop)]
         if not loops:
             return True
@@ -244,23 +248,21 @@ class ElementPasses(_Collected[Step]):
         )
 
     def _lines(self, steps: Sequence[Step]) -> list[str]:
-        groups: list[list[Any]] = [[*group] for _, group in groupby(steps, self._kind)]
+        groups: list[list[Any]] = [[*group] for _, group in groupby(steps, self._kinds.__getitem__)]
         lines: list[str] = []
         if len(groups) > 1:
             with suppress(NoMachineCode):
                 lines = self._together(groups)
         for group in groups if not lines else ():
-            if isinstance(group[0], Loop):
+            kind = self._kinds[group[0]]
+            if kind == "loop":
                 lines += [line for loop in group for line in _loop(self.writer, loop)]
-            elif group[0] in self._gradients:
+            elif kind == "gradient":
                 lines += weight_gradients.lines_for(self.writer, group)
             else:
                 lines += self._pass(group)
-        later, self._later, self._gradients = self._later, [], []
+        later, self._later, self._kinds = self._later, [], {}
         return [*lines, *(line for value in later for line in self.writer.straight(value))]
-
-    def _kind(self, step: Step) -> str:
-        return "loop" if isinstance(step, Loop) else "gradient" if step in self._gradients else "pass"
 
     def _together(self, groups: Sequence[Sequence[Any]]) -> list[str]:
         """Loops and passes as one function, each thread of which computes some parts of the rows."""
@@ -269,11 +271,12 @@ class ElementPasses(_Collected[Step]):
         code.parts = PARTS
         code.rows = max(self._rows(step) for group in groups for step in group if isinstance(step, Loop))
         for group in groups:
-            if isinstance(group[0], Loop):
+            kind = self._kinds[group[0]]
+            if kind == "loop":
                 code.take_rows()
                 for loop in group:
                     MachineLoop(schedule, loop).write()
-            elif group[0] in self._gradients:
+            elif kind == "gradient":
                 weight_gradients.write(code, group)
             else:
                 with code.each_part():

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..graph.values import Value, name_of_operation
-from ..loops.loop import Linear, Loop, LoopResult
+from ..loops.loop import Loop, LoopResult
 
 LONGEST_NAME = 40  # characters of a user's name that are shown
 HOW = {"rows": "{} at each step", "sum": "the sum of {} over all steps", "last": "{} after the last step"}
@@ -43,7 +43,11 @@ class Printer:
     def _loop(self, loop: Loop) -> list[str]:
         results = self._results[loop]
         rows, _ = loop.inputs(results)
-        lines = [] if loop.linear is None else [self._linear(loop.carried[0].before, loop.linear)]
+        lines = []
+        if loop.linear is not None:
+            factor, term = map(self._text, loop.linear)
+            state = self._name(loop.carried[0].before)
+            lines.append(f"# a linear recurrence, for a scan: {state} = {factor} * {state} + {term}")
         lines += [f"{self._declared(c.before)} = {self._text(c.start)} before the first step" for c in loop.carried]
         lines.append(f"for each of {loop.steps} steps{', from the last to the first' if loop.backwards else ''}:")
         lines += [f"    {self._declared(v)} = a row of {self._text(loop.slices[v])}" for v in rows]
@@ -53,10 +57,6 @@ class Printer:
             taken = HOW[result.how].format(self._text(result.inner))
             lines.append(f"{self._declared(result)} = {taken}")
         return lines
-
-    def _linear(self, state: Value, linear: Linear) -> str:
-        factor, term = map(self._text, linear)
-        return f"# a linear recurrence, for a scan: {self._name(state)} = {factor} * {self._name(state)} + {term}"
 
     def _operation(self, value: Value) -> str:
         parts = [self._text(a) for a in value.args]

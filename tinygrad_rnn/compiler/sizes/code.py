@@ -75,7 +75,7 @@ class SizedCode:
 
     def _made(self, name: str, found: Any, value: Any) -> Any:
         """The object for a name. A constant array that grows is a part of the largest one so far."""
-        if not isinstance(found, Filled):
+        if not isinstance(found, Filled) or isinstance(found.number, Typed):
             return made(found, value)
         size, largest = math.prod(value), self._filled.get(name)
         if largest is None or len(largest) < size:

@@ -24,18 +24,6 @@ class Typed(NamedTuple):
     number: Size | Share
 
 
-class Everywhere(NamedTuple):
-    """A constant array that has one number everywhere, which follows the sizes.
-
-    Attributes:
-        number: the number, of the array's type.
-        shape: its lengths.
-    """
-
-    number: Typed
-    shape: tuple[int | Size, ...]
-
-
 class FollowingReader(Reader):
     """A reader of what code may hold besides lengths: floats, and arrays of them."""
 
@@ -60,12 +48,12 @@ class FollowingReader(Reader):
         numbers = [a.flat[0] for a in arrays]
         number = self.merged(*numbers)
         typed = number if isinstance(number, Typed) else Typed(type(numbers[0]), number)
-        return Everywhere(typed, self._lengths(arrays))
+        return Filled(typed, self._lengths(arrays))
 
 
 def follows(found: Any) -> bool:
     """Return True if something in it follows the sizes."""
-    if isinstance(found, (Size, Typed, Filled, Counted, Everywhere)):
+    if isinstance(found, (Size, Typed, Filled, Counted)):
         return True
     if isinstance(found, slice):
         return follows((found.start, found.stop, found.step))
@@ -78,10 +66,10 @@ def text(found: Any) -> str:
         return str(found)
     if isinstance(found, Typed):
         return str(found.number)
+    if isinstance(found, Filled) and isinstance(found.number, Typed):
+        return text((found.number, found.shape))
     if isinstance(found, (Filled, Counted)):
         return text(found.shape)
-    if isinstance(found, Everywhere):
-        return text((found.number, found.shape))
     if isinstance(found, slice):
         return f"slice({text(found.start)}, {text(found.stop)}, {text(found.step)})"
     if type(found) is tuple:
@@ -93,13 +81,13 @@ def made(found: Any, value: Any) -> Any:
     """The object that code is given for the value of its expression."""
     if isinstance(found, Typed):
         return found.kind(value)
+    if isinstance(found, Filled) and isinstance(found.number, Typed):
+        number, shape = value
+        return np.full(shape, found.number.kind(number))
     if isinstance(found, Filled):
         return np.full(value, found.number)
     if isinstance(found, Counted):
         return np.arange(math.prod(value), dtype=found.dtype).reshape(value)
-    if isinstance(found, Everywhere):
-        number, shape = value
-        return np.full(shape, found.number.kind(number))
     return value
 
 

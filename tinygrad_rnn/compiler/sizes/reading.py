@@ -66,7 +66,7 @@ class Filled(NamedTuple):
     """A constant array that has one number everywhere.
 
     Attributes:
-        number: the number, of the array's type.
+        number: the number, of the array's type, or (in ``following``) how it follows the sizes.
         shape: its lengths.
     """
 
