@@ -6,9 +6,7 @@ An object of another class takes part through two methods: ``_tree_children()``,
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 # Class -> the function that returns the parts of its objects, or None for leaves: faster than testing each object.
@@ -104,29 +102,7 @@ def _counterparts(tree: Any, parts: list[Any], other: Any) -> list[Any]:
     return found
 
 
-def unflatten(tree: Any, values: Iterator[Any]) -> Any:
+def unflatten(tree: Any, values: Iterable[Any]) -> Any:
     """A tree of the same shape, its leaves taken in order from ``values``."""
-    return tree_map(lambda _: next(values), tree)
-
-
-def packer(tree: Any) -> Callable[[Sequence[Any]], Any]:
-    """A function that makes a tree of the same shape from new leaves, for frequent use.
-
-    Example:
-        >>> from tinygrad_rnn.autodiff.trees import packer
-        >>> pack = packer((1, {"h": 2, "c": 3}))
-        >>> pack(["a", "b", "d"])
-        ('a', {'h': 'b', 'c': 'd'})
-    """
-    places = itertools.count()
-
-    def packer_of(part: Any) -> Callable[[Sequence[Any]], Any]:
-        parts = children(part)
-        if parts is None:
-            return itemgetter(next(places))
-        packers = [packer_of(each) for each in parts]
-        if part.__class__ is tuple:
-            return lambda values: tuple([pack(values) for pack in packers])
-        return lambda values: rebuild(part, [pack(values) for pack in packers])
-
-    return packer_of(tree)
+    remaining = iter(values)
+    return tree_map(lambda _: next(remaining), tree)

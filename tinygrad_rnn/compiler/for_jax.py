@@ -11,7 +11,7 @@ import numpy as np
 from ..autodiff.errors import CannotCompile
 from ..autodiff.extras import pip_install
 from ..autodiff.tensor import Tensor
-from ..autodiff.trees import leaves, packer, tree_map
+from ..autodiff.trees import leaves, tree_map, unflatten
 from .generate import scheduled
 from .loops.fission import Cheap
 from .program.program import Program
@@ -68,7 +68,7 @@ def to_jax(
         else:
             run = without_gradient(scheduled(program, [], Cheap.SLICES_BEFORE))
         outputs = run(*arrays, *_captured(program.captured, parameters or {}, values))
-        return packer(program.result)(outputs)
+        return unflatten(program.result, outputs)
 
     if parameters is None:
         return lambda *args: of_arguments({}, args)

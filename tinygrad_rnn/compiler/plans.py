@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import importlib.util
 import threading
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..autodiff.errors import NotOnTensors
 from ..autodiff.tensor import Tensor
-from ..autodiff.trees import packer, tree_map
+from ..autodiff.trees import tree_map, unflatten
 from . import thresholds
 from .elements.function import NoMachineCode
 from .executable import Executable, GeneratedExecutable
@@ -67,7 +68,7 @@ class Plan:
         self._executor = executor
         self._program = self._traced(function, args)
         self.captured = self._program.captured
-        self.packed = packer(self._program.result)
+        self.packed = functools.partial(unflatten, self._program.result)
         self._executables: dict[tuple[bool, ...], Executable | SizedExecutable] = {}
         self._calls: dict[tuple[bool, ...], int] = {}
         self._switches_at = switching_call(executor)

@@ -13,8 +13,6 @@ from .arrays import in_dtype
 from .axes import Axis, counted_axes, reduced_axes
 from .elementwise import masked
 
-WRITTEN_OUT = 2**12  # the number of elements up to which an array of equal elements is written out
-
 
 def restore(g: Any, axis: Axis, keepdims: bool) -> Any:
     """Restore the axes of a reduced array, with size 1, so that it broadcasts against the array it was reduced from."""
@@ -29,17 +27,10 @@ def size_along(x: Any, axis: Axis) -> int:
 
 
 def spread(g: Any, shape: tuple[int, ...]) -> Any:
-    """``np.broadcast_to``, without its overhead for a single number such as the cotangent of a loss.
-
-    A small array is written out: ufuncs take longer over one that repeats a single element.
-    """
+    """``np.broadcast_to``, without its overhead for a single number such as the cotangent of a loss."""
     if not isinstance(g, np.generic):
         return np.broadcast_to(g, shape)
-    if math.prod(shape) > WRITTEN_OUT:
-        return np.ndarray(shape, g.dtype, g, strides=(0,) * len(shape))
-    whole = np.empty(shape, g.dtype)
-    whole.fill(g)
-    return whole
+    return np.ndarray(shape, g.dtype, g, strides=(0,) * len(shape))
 
 
 # --- sums ------------------------------------------------------------------------------------------------------------

@@ -26,14 +26,15 @@ from .names_in_code import is_of_library, mentions, modules_mentioned
 from .random_numbers import GENERATORS
 from .watched import (
     BUFFERS,
+    CONTENT,
     NOTHING,
+    OF_FUNCTIONS,
     Read,
     Watched,
     Write,
     attributes,
     content,
     entries,
-    parts_of,
     set_content,
     set_each,
     set_entries,
@@ -84,7 +85,8 @@ class Guards:
             self._look_into(*self._stack.pop())
         for space, names in self._spaces.values():
             every = tuple(names)
-            self.watched.watch(variables(space, every), functools.partial(set_variables, space, every))
+            read = functools.partial(variables, space, every)
+            self.watched.watch(read, functools.partial(set_variables, space, every))
         self.changed, self.put_back = self.watched.changed, self.watched.put_back
 
     def _find(self, where: Where, thing: Any) -> None:
@@ -116,10 +118,10 @@ class Guards:
 
     def _watch_function(self, function: types.FunctionType) -> None:
         name, code = function.__name__, function.__code__
-        places, read = parts_of(function)
-        shared = [f"{variable} of {name}()" for variable in code.co_freevars]
-        called = [f"{name}()"] * (len(places) - len(shared)) + shared
-        self._watch_each(read, lambda i: (called[i],), functools.partial(set_each, places))
+        places: list[tuple[Any, str]] = [(function, part) for part in OF_FUNCTIONS]
+        places += [(variable, CONTENT) for variable in function.__closure__ or ()]
+        called = [*[f"{name}()"] * len(OF_FUNCTIONS), *(f"{variable} of {name}()" for variable in code.co_freevars)]
+        self._watch_attributes(places, lambda i: (called[i],))
         self._watch_entries((name,), vars(function))
         found, space = mentions(code), function.__globals__
         self._watch_variables(space, found.variables)

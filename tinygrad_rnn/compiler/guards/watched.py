@@ -6,11 +6,10 @@ expression would cost as much as the comparisons.
 
 from __future__ import annotations
 
-import types
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter, is_, itemgetter
+from operator import is_
 from typing import Any
 
 Read = Callable[[], Sequence[Any]]
@@ -18,7 +17,6 @@ Write = Callable[[Sequence[Any]], None]
 
 NOTHING: Any = object()
 OF_FUNCTIONS, CONTENT = ("__code__", "__defaults__", "__kwdefaults__"), "cell_contents"
-of_function, content_of = attrgetter(*OF_FUNCTIONS), attrgetter(CONTENT)  # C code: every call asks
 BUFFERS = (bytearray, memoryview, array)  # objects that are plain memory
 
 
@@ -84,21 +82,6 @@ def set_attribute(owner: Any, name: str, thing: Any) -> None:
         base.__setattr__(owner, name, thing)
 
 
-def parts_of(function: types.FunctionType) -> tuple[list[tuple[Any, str]], Read]:
-    """The places of a function's code, its defaults and the variables of its closure, and what returns all of these."""
-    variables = function.__closure__ or ()
-    places: list[tuple[Any, str]] = [(function, part) for part in OF_FUNCTIONS]
-    places += [(variable, CONTENT) for variable in variables]
-
-    def read() -> Sequence[Any]:
-        try:
-            return [*of_function(function), *map(content_of, variables)]
-        except ValueError:  # nothing has been assigned to one yet
-            return attributes(places)
-
-    return places, read
-
-
 def set_each(places: Sequence[tuple[Any, str]], things: Sequence[Any]) -> None:
     """Restore attributes: ``places`` are owners and names."""
     for (owner, name), thing in zip(places, things):
@@ -109,21 +92,9 @@ def set_each(places: Sequence[tuple[Any, str]], things: Sequence[Any]) -> None:
 # --- variables of modules --------------------------------------------------------------------------------------------
 
 
-def variables(space: dict[str, Any], names: Sequence[str]) -> Read:
-    """A function that returns the values of variables.
-
-    A missing variable may appear later, and hide a builtin function, for instance.
-    """
-    of_those_there = itemgetter(*names, names[0])  # several names, as one alone wouldn't be in a tuple
-
-    def read() -> Sequence[Any]:
-        try:
-            found: tuple[Any, ...] = of_those_there(space)
-        except KeyError:
-            return [space.get(name, NOTHING) for name in (*names, names[0])]
-        return found
-
-    return read
+def variables(space: dict[str, Any], names: Sequence[str]) -> list[Any]:
+    """The values of variables. A missing one is NOTHING: it may appear later, and hide a builtin function."""
+    return [space.get(name, NOTHING) for name in names]
 
 
 def set_variables(space: dict[str, Any], names: Sequence[str], things: Sequence[Any]) -> None:

@@ -41,8 +41,8 @@ class SteppedLoop(LoopWriter):
             return lines
         return on_one_thread(self.writer, lines)
 
-    def _operation(self, value: Value, dying: list[Value]) -> None:
-        super()._operation(value, dying)
+    def _operation(self, value: Value) -> None:
+        super()._operation(value)
         if value.op is linalg.matmul:  # NumPy's own: outside of loops it is shared among threads
             name = self.writer.named(np.matmul, "product")
             self.inside[-1] = self.inside[-1].replace("matmul(", f"{name}(", 1)

@@ -5,8 +5,8 @@ comes out as
 
     for matmul_3_t, state_1, state_1_next in zip(matmul_14, all_state_1[:-1], all_state_1[1:]):
         matmul(state_1, captured_4, out=temporary_0)
-        add(matmul_3_t, temporary_0, out=temporary_0)
-        tanh(temporary_0, out=state_1_next)
+        add(matmul_3_t, temporary_0, out=temporary_1)
+        tanh(temporary_1, out=state_1_next)
 
 Every array that they write to is a *buffer*: planned here, allocated once, used for many calls. ``loop`` writes
 the loops; ``rooms`` finds which buffers outside of loops are free for other Values.

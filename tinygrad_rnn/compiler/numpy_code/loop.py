@@ -12,14 +12,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...autodiff.rules import linalg, shape, transposes
-from ..graph.shapes import acts_by_element, has_several_results, is_view
+from ..graph.shapes import has_several_results, is_view
 from ..graph.values import Value, label, operands
 from ..loops.loop import Loop, LoopResult
 from ..loops.storage import Slot, State, Storage
 from ..runtime import blas
 from ..runtime.scan import scanned
 from .generated import Buffer
-from .kernels import READS_AFTER_WRITING, statements, view
+from .kernels import statements, view
 from .writer import Writer
 
 
@@ -183,7 +183,7 @@ class LoopWriter:
             self.names[value] = label(value)
             self.inside.append(f"{label(value)} = {self.writer.call(value, self.names)}")
         else:
-            self._operation(value, [v for v in self.temporaries if last_read[v] == place])
+            self._operation(value)
         for v in [v for v in self.temporaries if last_read[v] <= place]:
             self.free.setdefault((v.shape, v.dtype), []).append(self.temporaries.pop(v))
 
@@ -204,24 +204,11 @@ class LoopWriter:
                         last[v] = max(last[v], last[value])
         return last
 
-    def _operation(self, value: Value, dying: list[Value]) -> None:
+    def _operation(self, value: Value) -> None:
         args = [self._operand(a) for a in value.args]
-        target = self.targets.get(value)
-        if target is None:
-            target = self._in_place(value, dying) or self._temporary(value)
-        self.names[value] = target
+        target = self.names[value] = self.targets.get(value) or self._temporary(value)
         lines = statements(value, target, args)
         self.inside += lines or [f"copyto({target}, {self.writer.call(value, self.names)})"]
-
-    def _in_place(self, value: Value, dying: list[Value]) -> str | None:
-        """The temporary of an operand that isn't read after this operation."""
-        if not acts_by_element(value.op) or value.op in READS_AFTER_WRITING:
-            return None
-        for v in dying:
-            if v in operands(value) and (v.shape, v.dtype) == (value.shape, value.dtype):
-                self.temporaries[value] = self.temporaries.pop(v)
-                return self.temporaries[value]
-        return None
 
     def _temporary(self, value: Value) -> str:
         waiting = self.free.get((value.shape, value.dtype))
