@@ -36,9 +36,6 @@ Rule = Callable[..., Any]
 # NumPy function (or ufunc) -> what runs instead of it when a Tensor is among the arguments.
 OVERRIDES: dict[Callable[..., Any], Callable[..., Any]] = {}
 
-# class -> what runs a primitive on arguments of that class, ``run(primitive, args)``: a way around NumPy's protocol.
-DIRECT: dict[type, Callable[[Any, tuple[Any, ...]], Any]] = {}
-
 # Functions whose result carries no gradient anywhere (comparisons, argmax, ...): they return plain arrays.
 PLAIN: set[Callable[..., Any]] = set()
 
@@ -90,8 +87,6 @@ class Primitive:
         """Run the function, or let an argument with NumPy's protocol run it."""
         for argument in args:
             kind = argument.__class__
-            if kind in DIRECT and not kwargs:
-                return DIRECT[kind](self, args)
             if kind is not np.ndarray and hasattr(kind, "__array_function__") and not issubclass(kind, np.ndarray):
                 result = kind.__array_function__(argument, self, (kind,), args, kwargs)
                 if result is not NotImplemented:

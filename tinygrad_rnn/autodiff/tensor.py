@@ -26,7 +26,7 @@ from .graph import Node, initialise, next_serial
 from .keeping import gradients_of
 from .letting_go import EVERY, Knot
 from .promotion import NUMPY_1, as_promised
-from .registry import DIRECT, OVERRIDES, PLAIN, Primitive, name_of
+from .registry import OVERRIDES, PLAIN, Primitive, name_of
 from .remembering import remembered
 from .rules.complex_pairs import ComplexTensor, on_complex
 from .rules.elementwise import (
@@ -524,8 +524,6 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
     return _node(data)
 
 
-DIRECT[Tensor] = apply
-
 if TYPE_CHECKING:
 
     class Element(np.object_, Tensor):  # type: ignore[misc]
@@ -622,9 +620,6 @@ class Argument(Tensor):
 
     def _is_updated_in_place(self) -> bool:
         return False
-
-
-DIRECT[Argument] = apply
 
 
 # --- making Tensors --------------------------------------------------------------------------------------------------

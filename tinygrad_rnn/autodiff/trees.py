@@ -9,25 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-# Class -> the function that returns the parts of its objects, or None for leaves: faster than testing each object.
-TAKES_APART: dict[type, Callable[[Any], list[Any]] | None] = {type(None): lambda tree: []}
-
 
 def children(tree: Any) -> list[Any] | None:
     """The parts of a tree, or None if it is a leaf."""
-    kind = tree.__class__
-    if kind not in TAKES_APART:
-        TAKES_APART[kind] = _takes_apart(kind)
-    take_apart = TAKES_APART[kind]
-    return None if take_apart is None else take_apart(tree)
-
-
-def _takes_apart(kind: type) -> Callable[[Any], list[Any]] | None:
-    if issubclass(kind, (tuple, list)):
-        return list
-    if issubclass(kind, dict):
-        return lambda tree: [tree[key] for key in tree]
-    return (lambda tree: list(tree._tree_children())) if hasattr(kind, "_tree_children") else None
+    if isinstance(tree, (tuple, list)):
+        return list(tree)
+    if isinstance(tree, dict):
+        return [tree[key] for key in tree]
+    if tree is None:
+        return []
+    return list(tree._tree_children()) if hasattr(type(tree), "_tree_children") else None
 
 
 def rebuild(tree: Any, parts: list[Any]) -> Any:
