@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .graph import Node, Observer, ancestors, backward_walk
-from .scope import changed, context, resumed, watches
+from .scope import changed, context, resumed
 from .texts import printable
 
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
@@ -187,10 +187,5 @@ def detect_anomaly() -> Iterator[None]:
         tinygrad_rnn.autodiff.anomaly.AnomalyError: backward: a NaN was produced by the derivative of sqrt...
         ...
     """
-    watch = Watch()
-    watches.append(watch)
-    try:
-        with changed(context, anomaly=watch):
-            yield
-    finally:
-        watches.remove(watch)
+    with changed(context, anomaly=Watch()):
+        yield

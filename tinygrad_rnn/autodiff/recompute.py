@@ -11,7 +11,7 @@ import numpy as np
 from .expandable import Expandable
 from .graph import ancestors, next_serial
 from .scalar import Scalar
-from .scope import context, resumed, traces
+from .scope import context, resumed
 from .tensor import Tensor, apply
 from .trees import leaves, tree_map
 
@@ -47,7 +47,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def checkpointed(*args: Any, **keywords: Any) -> Any:
-        if not context.recording or (traces and context.trace is not None):
+        if not context.recording or context.trace is not None:
             return f(*args, **keywords)
         args, keywords = tree_map(_kept, args), tree_map(_kept, keywords)
         began = next_serial()

@@ -81,10 +81,6 @@ class Context(threading.local):
 
 context = Context()
 
-# One entry for every trace that runs in some thread: while it is empty, operations needn't look for a trace.
-traces: list[Any] = []
-watches: list[Any] = []  # one entry for every detect_anomaly
-
 
 @contextmanager
 def changed(target: Any, **values: Any) -> Iterator[None]:

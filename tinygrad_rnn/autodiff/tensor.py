@@ -46,7 +46,7 @@ from .rules.joining import is_list_of_arrays, without_lists
 from .rules.linalg import matmul
 from .rules.parts import Parts
 from .rules.shape import astype, reshape, swapaxes, transpose
-from .scope import context, traces, watches
+from .scope import context
 from .updating import InPlaceOperators, read_only
 
 # The arguments and results of a cell: an ndarray, a Tensor, or an object array of Scalars; the same code runs on each.
@@ -91,7 +91,7 @@ def _comparison(ufunc: np.ufunc, compare: Callable[[Any, Any], Any]) -> Any:
     """A comparison as a method; ``compare`` is the operator of arrays, which knows what to do with other objects."""
 
     def method(self: Tensor, other: Any) -> Any:
-        if traces and context.trace is not None:
+        if context.trace is not None:
             return context.trace.record_plain(ufunc, (self, other), NO_KEYWORDS)
         found = compare(self._data, value_of(other))
         return found if context.origins is None else remembered(ufunc, (self, other), found)
@@ -189,7 +189,7 @@ class Tensor(InPlaceOperators, ArrayNode):
 
     def detach(self) -> Tensor:
         """The same value outside the graph: no gradient flows through it."""
-        if traces and context.trace is not None:
+        if context.trace is not None:
             return context.trace.detached(self)
         return constant(self._data, self.name) if context.stops else self
 
@@ -342,7 +342,7 @@ class Tensor(InPlaceOperators, ArrayNode):
 
     def _readable(self, how: str) -> Any:
         """The value, for code that reads it; while a function is traced, there is no value, which is an error."""
-        if traces and context.trace is not None:
+        if context.trace is not None:
             raise errors.no_value(how)
         return self._data
 
@@ -478,7 +478,7 @@ class Tensor(InPlaceOperators, ArrayNode):
 
 def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KEYWORDS) -> Any:
     """Run a primitive on Tensors, arrays and numbers, and record it if one of them requires a gradient."""
-    if traces and context.trace is not None:
+    if context.trace is not None:
         if ComplexTensor in map(type, args):
             return on_complex(op, args, keywords)
         kinds = list(map(type, args))
@@ -516,7 +516,7 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
         data = as_promised(data, op, arrays)
     if edges and context.recording and data.dtype.kind == "f":
         node = _node(data, op, args, edges, arrays, keywords)
-        if watches and context.anomaly is not None:
+        if context.anomaly is not None:
             context.anomaly.recorded(node)
         return node
     if data.dtype.kind == "c":
@@ -571,7 +571,7 @@ def _several(op: Primitive, args: Any, edges: Any, arrays: Any, keywords: Any, r
             _node(part, output, (hidden, i), [0], (parts, i)) if part.dtype.kind == "f" else _node(part)
             for i, part in enumerate(parts)
         ]
-        if watches and context.anomaly is not None:
+        if context.anomaly is not None:
             for node in (hidden, *selected):
                 if node.op is not None:
                     context.anomaly.recorded(node)
@@ -591,7 +591,7 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
         if function in PLAIN:
             if function in SECOND_IS_OUT and len(args) > 1 and args[1] is not None:
                 raise errors.no_out(name_of(function))
-            if traces and context.trace is not None:
+            if context.trace is not None:
                 return context.trace.record_plain(function, args, keywords)
             found = function(*map(value_of, args), **{k: value_of(v) for k, v in keywords.items()})
             return found if context.origins is None or keywords else remembered(function, args, found)

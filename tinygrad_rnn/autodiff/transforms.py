@@ -19,7 +19,7 @@ from . import errors
 from .array_node import starting_cotangent, value_of
 from .graph import Node, ancestors, backward_walk, forward_walk, leading_to
 from .registry import elementwise
-from .scope import context, enable_grad, traces
+from .scope import context, enable_grad
 from .tensor import Argument, Tensor, apply, constant, make_leaf
 from .trees import leaves, tree_map, unflatten
 
@@ -70,7 +70,7 @@ class _Run:
     """A run of a function on fresh leaves, with the graph that it left."""
 
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int], keywords: dict[str, Any]):
-        if traces and context.trace is not None:
+        if context.trace is not None:
             raise errors.not_inside("a gradient or a tangent", "take it of the compiled function")
         args = list(args)
         self.recording = context.recording

@@ -9,8 +9,8 @@ Whatever asks for a value (``if h > 0``, ``float(h)``) is refused: the program w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ...autodiff import errors, registry
 from ...autodiff.array_node import owned, takes_arrays
 from ...autodiff.graph import initialise, next_serial
 from ...autodiff.rules import indexing
-from ...autodiff.scope import context, enable_grad, traces
+from ...autodiff.scope import changed, context
 from ...autodiff.tensor import NO_KEYWORDS, Tensor
 from .shapes import REDUCTIONS_WITHOUT_GRADIENT, dummy, example, has_several_results, inferred, name_of, run
 from .simplify import simplified
@@ -112,18 +112,9 @@ class Trace:
         self.given: set[Value] = set()  # rows of sequences: a step doesn't have the operands of a sequence
         self._began = next_serial()
 
-    @contextmanager
-    def recording(self) -> Iterator[None]:
+    def recording(self) -> AbstractContextManager[None]:
         """A context in which every operation on Tensors in this thread is recorded here."""
-        before = context.trace
-        context.trace = self
-        traces.append(self)
-        try:
-            with enable_grad():
-                yield
-        finally:
-            traces.remove(self)
-            context.trace = before
+        return changed(context, trace=self, recording=True)
 
     # --- what Tensor's operations call ---------------------------------------------------------------------------
 
