@@ -112,16 +112,12 @@ def _cotangent_tree(result: Any, g: Any) -> Any:
 def _of_leaves(args: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
     """The cotangents of all leaves of the arguments, zeros where none arrived."""
     found: list[Any] = []
-
-    def collect(leaf: Any, c: Any) -> None:
-        found.append(np.zeros(np.shape(value_of(leaf))) if c is None else c)
-
     for argument, c in zip(args, cotangents):
         if c is None:
-            tree_map(lambda leaf: collect(leaf, None), argument)
+            found.extend([None] * len(leaves(argument)))
         else:
-            tree_map(collect, argument, c)
-    return found
+            tree_map(lambda _, part: found.append(part), argument, c)
+    return [np.zeros(np.shape(value_of(leaf))) if c is None else c for leaf, c in zip(leaves(args), found)]
 
 
 def _fitting(c: Any, name: str, argument: int, args: Any, result: Any) -> Any:

@@ -31,14 +31,11 @@ def evaluate(model: Module, data: Any, loss: Loss | str, *, predict: Predict = c
     Raises:
         ValueError: there are no batches, or the data don't stand at the beginning of an epoch.
     """
-    batches = as_batches(model, data, predict) if type(data) in (tuple, list) and not _are_batches(data) else data
+    is_pair = type(data) in (tuple, list) and not all(isinstance(one, Batch) for one in data)
+    batches = as_batches(model, data, predict) if is_pair else data
     criterion = as_loss(loss, batch_first=batches is not data and batch_first(model))
     parted = ((count_targets(batch), batch.continues, [(batch, 1.0)]) for batch in batches)
     totals, weight = totals_of(model, batches, criterion, predict, parted)
     if weight == 0:
         raise ValueError("evaluate: there are no batches to evaluate the model on")
     return float(totals[0] / weight)
-
-
-def _are_batches(data: Any) -> bool:
-    return all(isinstance(one, Batch) for one in data)

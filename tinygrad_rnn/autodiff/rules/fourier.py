@@ -43,14 +43,6 @@ turned: Primitive = linear(
 )
 
 
-def _of_real(a: Any, axis: int, norm: Norm) -> Any:
-    return _as_rows(np.fft.rfft(a, axis=axis, norm=norm), a.dtype)
-
-
-def _to_real(rows: Any, n: int, axis: int, norm: Norm) -> Any:
-    return np.fft.irfft(_complex(rows), n, axis=axis, norm=norm).astype(rows.dtype, copy=False)
-
-
 def _weights(n: int, axis: int, rows: Any, inside: float) -> Any:
     """The weight of each frequency of a half spectrum: ``inside``, but 1 for the first and, if n is even, the last."""
     weights = np.full(n // 2 + 1, inside, rows.dtype)
@@ -69,8 +61,14 @@ def _to_real_transposed(g: Any, ans: Any, rows: Any, n: int, axis: int, norm: No
     return half_spectrum(g, axis=axis, norm=SAME_SCALE[norm]) * _weights(n, axis, g, 2)
 
 
-half_spectrum: Primitive = linear(_of_real, _of_real_transposed, name="rfft")
-real_again: Primitive = linear(_to_real, _to_real_transposed, name="irfft")
+half_spectrum: Primitive = linear(
+    lambda a, axis, norm: _as_rows(np.fft.rfft(a, axis=axis, norm=norm), a.dtype), _of_real_transposed, name="rfft"
+)
+real_again: Primitive = linear(
+    lambda rows, n, axis, norm: np.fft.irfft(_complex(rows), n, axis=axis, norm=norm).astype(rows.dtype, copy=False),
+    _to_real_transposed,
+    name="irfft",
+)
 
 # --- NumPy's functions -----------------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ def mentions(code: types.CodeType) -> Mentions:
         imports |= {step.argval for step in by_name if step.opname == "IMPORT_NAME"}
         parts |= set(each.co_names)
         texts |= {constant for constant in _constants(each.co_consts) if isinstance(constant, str)}
-    dotted = set(filter(_is_dotted, texts))
+    dotted = {text for text in texts if all(part.isidentifier() for part in text.split("."))}
     parts |= {name for text in dotted for name in text.split(".")}
     if not variables.isdisjoint(RUN_TEXT):
         parts |= {name for text in texts for name in _names_in_text(text)}
@@ -92,10 +92,6 @@ def _constants(constants: Iterable[Any]) -> Iterator[Any]:
             yield from _constants(constant)
         else:
             yield constant
-
-
-def _is_dotted(text: str) -> bool:
-    return all(part.isidentifier() for part in text.split("."))
 
 
 def _names_in_text(text: str) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import cumulative, indexing, shape
-from ..elements.addresses import Place, aligned, chosen, sliced, whole
+from ..elements.addresses import Place, aligned, chosen, sliced
 from ..elements.expressions import TYPES, WHOLE_NUMBER, converted, literal
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, name_of_operation
@@ -22,7 +22,6 @@ class Pieces:
 
     def __init__(self, code: MachineCode, placement: Placement) -> None:
         self._code, self._placement = code, placement
-        self._counted: dict[Value, str] = {}  # constant indices with negative places in them, counted from the front
         self._lines: dict[Any, Any] = {
             indexing.getitem: self._gather,
             indexing.assemble: self._assemble,
@@ -103,17 +102,12 @@ class Pieces:
 
     def _place_along(self, index: Value, indices: list[str], length: int) -> str:
         """The text of an element of an index: a place along an axis, checked and counted from the front."""
-        if index.array is None:
-            element = converted(self._placement.place_of(index).at(indices), index.dtype, WHOLE_NUMBER)
-            return f"place_along({element}, {self._code.written(length)})"
-        if index.size and not -length <= np.min(index.array) <= np.max(index.array) < length:
+        element = self._placement.place_of(index).at(indices)
+        if index.array is None or np.any(index.array < 0):
+            return f"place_along({converted(element, index.dtype, WHOLE_NUMBER)}, {self._code.written(length)})"
+        if index.size and np.max(index.array) >= length:
             raise NoMachineCode("an index that is out of bounds")  # NumPy says it
-        if not np.any(index.array < 0):
-            return self._placement.place_of(index).at(indices)
-        if index not in self._counted:
-            counted = np.remainder(index.array, length)
-            self._counted[index] = self._code.argument(self._code.writer.named(counted))
-        return whole(self._counted[index], index.shape).at(indices)
+        return element
 
 
 def _in_memory(place: Place, sizes: tuple[int, ...]) -> list[int]:
