@@ -63,7 +63,7 @@ class Names:
         self._own_names: dict[Quantity, str | None] = {}
         self.used = {re.sub(r"\W", "_", one) for name in taken for one in (name, row_name(name))} | {"t", "T"}
         self.taken = frozenset(self.used | TAKEN)
-        self.variables = {variable_name(quantity) for quantity in forward}
+        self.variables = {(variable_name(quantity), quantity.loop) for quantity in forward}
         self.layers: dict[str, set[object]] = {}
         self.recurrent = {read.quantity for q in forward for read, _ in references_of(q) if read.shift}
         self.activated = _activated(forward)
@@ -108,7 +108,7 @@ class Names:
             if variable not in TAKEN:
                 return variable
             usual = "c" if quantity in self.activated else "h"  # c of a cell whose output is a function of its state
-            return "" if usual in self.variables else usual
+            return "" if (usual, quantity.loop) in self.variables else usual
         if quantity in self.activated:
             loops = {state.loop for state in self.recurrent}
             return "z" if loops and quantity.loop not in loops else "a"
