@@ -571,3 +571,38 @@ def test_what_a_gate_keeps_is_one_factor() -> None:
     assert tr.compare(loss, by_hand, p).agrees
     (found,) = tr.compare(loss, lambda p: by_hand(p, power=2), p).diagnoses
     assert found.complete and "1 - a_{t+1} was taken twice, in the term" in found.sentence, found.sentence
+
+
+SQUARES = {"a star too few": "2 h_t stands where h_t² belongs", "a star too many": "e_t² stands where 2 e_t belongs"}
+
+
+@pytest.mark.parametrize("slip", SQUARES)
+def test_a_square_and_a_double_are_taken_for_each_other(slip: str) -> None:
+    rng = np.random.default_rng(3)
+    p = {"U": rng.normal(size=(2, 3)), "W": rng.normal(size=(3, 3)), "V": rng.normal(size=(3, 2))}
+    xs, ys = rng.normal(size=(4, 2)), rng.normal(size=(4, 2))
+
+    def loss(p):
+        h, total = np.zeros(3), 0.0
+        for x, y in zip(xs, ys):
+            h = np.tanh(x @ p["U"] + h @ p["W"])
+            total = total + np.sum((h @ p["V"] - y) ** 2)
+        return total
+
+    def by_hand(p):
+        h = [np.zeros(3)]
+        for x in xs:
+            h.append(np.tanh(x @ p["U"] + h[-1] @ p["W"]))
+        found, dh = {name: np.zeros_like(value) for name, value in p.items()}, np.zeros(3)
+        for t in (4, 3, 2, 1):
+            e = h[t] @ p["V"] - ys[t - 1]
+            dz = e**2 if slip == "a star too many" else 2 * e
+            da = (dh + p["V"] @ dz) * (1 - (h[t] * 2 if slip == "a star too few" else h[t] ** 2))
+            found["U"] += np.outer(xs[t - 1], da)
+            found["W"] += np.outer(h[t - 1], da)
+            found["V"] += np.outer(h[t], dz)
+            dh = p["W"] @ da
+        return found
+
+    (found,) = tr.compare(loss, by_hand, p).diagnoses
+    assert found.complete and SQUARES[slip] in found.sentence, found.sentence

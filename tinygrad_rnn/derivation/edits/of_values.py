@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, log_probabilities, reductions, shape
-from ..equations.arithmetic import negative
+from ..equations.arithmetic import is_product, negative
 from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Step, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, one_minus, over, times, with_operand, zeros
@@ -255,7 +255,14 @@ def functions(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def powers(part: Expression, line: Line, hand: Hand) -> Found:
-    """The square or the root of a value in its place: a deviation for a variance; one of its two factors is another."""
+    """The square or the root of a value in its place: a deviation for a variance; one of its two factors is another.
+
+    A star too few or too many exchanges a value's square and its double.
+    """
+    if applies(part, elementwise.square):
+        yield instead(times(Number(2.0), part.operands[0]), part)
+    if is_product(part) and part.operands[0] == Number(2.0):
+        yield instead(apply(elementwise.square, times(*part.operands[1:])), part)
     if applies(part, elementwise.square) and isinstance(part.operands[0], Reference):
         value = part.operands[0]
         for other in (*hand.beside(value), part):
