@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..recorded.recording import Recording
 from .layouts import BLOCKS, in_blocks, layouts
 from .measures import Tolerance, constant_of
 from .report import Diagnosis, Row
+from .rows import Sides
 from .sizes import Sizes
 
 MOST_ROWS = 64
@@ -198,9 +198,9 @@ CHANGES_OF_AN_ARRAY: dict[str, Callable[[Given], Iterator[Change]]] = {
 }  # fmt: skip
 
 
-def changed_arrays(recording: Recording, wrong: Sequence[Row], tolerance: Tolerance) -> Iterator[Diagnosis]:
-    """Mistakes that act on an array by itself."""
-    sizes = Sizes(recording)
+def changed_arrays(sides: Sides, wrong: Sequence[Row] | None = None) -> Iterator[Diagnosis]:
+    """Mistakes that act on an array by itself, in the wrong gradients or in some of them."""
+    wrong, sizes, tolerance = sides.wrong if wrong is None else wrong, Sizes(sides.recording), sides.tolerance
     found: dict[tuple[str, str], list[str]] = {}
     pairs = {row.name: (row.autograd, np.asarray(row.manual)) for row in wrong}
     for row in wrong:

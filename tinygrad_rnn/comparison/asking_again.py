@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.scope import no_grad
-from ..autodiff.trees import unflatten
 from ..recorded.landmarks import Landmarks
-from ..recorded.recording import Recording, record
+from ..recorded.recording import Recording
 from .arrays import changed_arrays
-from .measures import Tolerance
 from .report import Diagnosis
-from .rows import compared
+from .rows import Sides
 
 Axis = tuple[int, int]  # the name of an array, and the number of an axis
 MOST_TRIALS = 500
@@ -32,59 +30,33 @@ NOBODY_TO_ASK = (
 )
 
 
-def told_apart(
-    recording: Recording, manual: Any, diagnoses: Sequence[Diagnosis], tolerance: Tolerance
-) -> tuple[list[Diagnosis], list[str]]:
-    """The mistakes, of several that fit, that still fit when no two sizes are equal.
-
-    Args:
-        recording: the loss; its function is called again.
-        manual: the manual side; it can be called again if it is a function.
-        diagnoses: the mistakes that fit.
-        tolerance: the difference up to which two arrays are equal.
-
-    Returns:
-        The mistakes that remain (all of them, if there is no function to call), and sentences about the test.
-    """
+def told_apart(sides: Sides, diagnoses: Sequence[Diagnosis]) -> tuple[list[Diagnosis], list[str]]:
+    """The mistakes, of several that fit, that still fit when no two sizes are equal; and sentences about the test."""
     doubtful = [
         one for one in diagnoses if sum(set(one.parameters) == set(other.parameters) for other in diagnoses) > 1
     ]
     if not doubtful:
         return list(diagnoses), []
-    problem = None if recording.function is None or not callable(manual) else distinct_sizes(recording)
-    if problem is None:
+    problem = distinct_sizes(sides.recording) if sides.can_be_asked and sides.recording.function is not None else None
+    again = None if problem is None else sides.again(*problem)
+    if again is None:
         return list(diagnoses), [NOBODY_TO_ASK]
-    found = _changed_there(record(recording.function, *problem), manual, tolerance)
-    still = {(one.mistake, _without_sizes(one.sentence)) for one in found}
+    still = {(one.mistake, _without_sizes(one.sentence)) for one in changed_arrays(again)}
     left = [one for one in diagnoses if one not in doubtful or (one.mistake, _without_sizes(one.sentence)) in still]
     if not left or len(left) == len(diagnoses):
         return list(diagnoses), []
     return left, [f"Of {len(diagnoses)} mistakes that fit, {len(left)} still did on arrays whose sizes all differ."]
 
 
-def still_so(
-    recording: Recording, manual: Any, diagnoses: Sequence[Diagnosis], tolerance: Tolerance
-) -> list[Diagnosis]:
-    """The mistakes that fit at other values of the parameters, too; all of them, if there is no function to call.
-
-    Args:
-        recording: the loss; its function is called again.
-        manual: the manual side; it can be called again if it is a function.
-        diagnoses: the mistakes that fit.
-        tolerance: the difference up to which two arrays are equal.
-    """
-    if not diagnoses or recording.function is None or not callable(manual):
+def still_so(sides: Sides, diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
+    """The mistakes that fit at other values of the parameters, too; all of them, if there is no function to call."""
+    rng, values = np.random.default_rng(0), sides.recording.values()
+    moved = {name: a + 0.1 * (np.std(a) or 0.5) * rng.normal(size=a.shape) for name, a in values.items()}
+    again = sides.again(moved) if diagnoses and sides.recording.function is not None else None
+    if again is None:
         return list(diagnoses)
-    rng = np.random.default_rng(0)
-    values = {name: a + 0.1 * (np.std(a) or 0.5) * rng.normal(size=a.shape) for name, a in recording.values().items()}
-    again = record(recording.function, recording.arguments(values), recording.data)
-    still = {one.sentence for one in _changed_there(again, manual, tolerance)}
+    still = {one.sentence for one in changed_arrays(again)}
     return [one for one in diagnoses if one.sentence in still]
-
-
-def _changed_there(again: Recording, manual: Any, tolerance: Tolerance) -> Iterator[Diagnosis]:
-    """The mistakes that are visible in an array itself, of a loss recorded anew."""
-    return changed_arrays(again, compared(again, manual, tolerance).wrong, tolerance)
 
 
 def _without_sizes(sentence: str) -> str:
@@ -92,13 +64,10 @@ def _without_sizes(sentence: str) -> str:
     return re.sub(r" \(\w+ = \d+[^)]*\)", "", sentence).partition(": ")[2]
 
 
-def distinct_sizes(recording: Recording) -> tuple[Any, tuple[Any, ...]] | None:
-    """Parameters and data for the same functions, in which no two sizes are equal.
+def distinct_sizes(recording: Recording) -> tuple[dict[str, np.ndarray], tuple[Any, ...]] | None:
+    """Parameters by name, and data, for the same functions, in which no two sizes are equal; None if nothing can grow.
 
     The number of steps stays. So do sizes that can't grow (because a function has them written in it).
-
-    Returns:
-        The parameters, as the user holds them, and the data; None if nothing can grow.
     """
     values = recording.values()
     given = [*values.values(), *recording.data]
@@ -107,17 +76,15 @@ def distinct_sizes(recording: Recording) -> tuple[Any, tuple[Any, ...]] | None:
     timed = {(i, 0) for i, a in arrays.items() if i >= len(values) and a.ndim and len(a) == T}
     axes = [(i, j) for i, a in arrays.items() for j in range(a.ndim) if a.shape[j] > 1 and (i, j) not in timed]
 
-    def arranged(grown: Mapping[int, np.ndarray]) -> tuple[Any, tuple[Any, ...]]:
+    def arranged(growth: Mapping[Axis, int]) -> tuple[dict[str, np.ndarray], tuple[Any, ...]]:
+        grown = _grown(arrays, growth)
         everything = [grown.get(i, a) for i, a in enumerate(given)]
-        tree = unflatten(recording.tree, iter(everything[: len(values)]))
-        return tree, tuple(everything[len(values) :])
+        return dict(zip(values, everything)), tuple(everything[len(values) :])
 
     def runs(growth: Mapping[Axis, int]) -> bool:
-        tree, data = arranged(_grown(arrays, growth))
-        assert recording.function is not None
         try:
             with no_grad(), np.errstate(all="ignore"):
-                recording.function(tree, *data)
+                recording.evaluate(*arranged(growth))
         except Exception:  # a user's function may fail in any way when shapes don't fit
             return False
         return True
@@ -130,7 +97,7 @@ def distinct_sizes(recording: Recording) -> tuple[Any, tuple[Any, ...]] | None:
         new = next(u for u in itertools.count(unit) if not used & {u * size // unit for size in sizes.values()})
         used |= {new * size // unit for size in sizes.values()}
         growth.update({axis: (new - unit) * size // unit for axis, size in sizes.items()})
-    return arranged(_grown(arrays, growth)) if any(growth.values()) and runs(growth) else None
+    return arranged(growth) if any(growth.values()) and runs(growth) else None
 
 
 def _groups(arrays: Mapping[int, np.ndarray], axes: Sequence[Axis], runs: Any) -> Iterator[list[Axis]]:

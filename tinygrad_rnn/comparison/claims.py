@@ -53,11 +53,16 @@ class Claims(NamedTuple):
     strangers: dict[str, Any]
     notes: list[str]
 
+    @property
+    def are_all_there(self) -> bool:
+        """True if there is a gradient to compare for each parameter."""
+        return all(claim.gradient is not None for claim in self.gradients.values())
 
-def read_claims(manual: Any, recording: Recording) -> Claims:
-    """Read the claims of the manual side on each parameter of a recording."""
+
+def read_claims(manual: Any, recording: Recording, values: Mapping[str, np.ndarray] | None = None) -> Claims:
+    """Read the claims of the manual side on each parameter of a recording, at its values or at others."""
     try:
-        given = evaluated(manual, recording, recording.values())
+        given = evaluated(manual, recording, recording.values() if values is None else values)
     except Exception as error:
         problem = f"the manual function raised {type(error).__name__}: {error}"
         return Claims({name: Claim(None, problem) for name in recording.parameters}, {}, {}, {}, [])

@@ -18,10 +18,10 @@ from .deriving import derived
 from .measures import ROUNDING, largest
 from .other_networks import other_networks
 from .referee import seconds_of
-from .report import AGREES, DIFFERS, Diagnosis, Line, Row
+from .report import DIFFERS, Diagnosis, Line, Row
 from .rows import Sides
 from .search import Search
-from .shorter import shortened
+from .stages import further_stages, rare_stages, usual_stages
 from .telling_apart import Judge
 from .together import Together
 from .wording import Words
@@ -29,6 +29,7 @@ from .wrong_line import explain_line
 
 BESIDE_A_CONVENTION = "; besides, yours has the derivative 0 at a kink, which is a convention and not a mistake."
 SECONDS, SECONDS_OF_A_LARGE_ONE = 10.0, 0.5
+STEPS = 4  # of the shorter sequence that is looked at instead of a long one
 SEARCHED = 0.8  # the share of the allowed time; the rest is for the work before and after
 # Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
 # from where on not for long, and from where on there is no search without one.
@@ -61,7 +62,7 @@ def diagnose(sides: Sides, lines: Sequence[Line], seconds: float | None = None) 
     limit = SECONDS if seconds is None else seconds
     cost = seconds_of(sides.recording)
     if cost > DEAR:
-        short = shortened(sides) if sides.wrong and wrong_line is None else None
+        short = sides.shortened(STEPS) if sides.wrong and wrong_line is None else None
         if short is not None and [row.name for row in short.wrong] != [row.name for row in sides.wrong]:
             short = None  # it shows less of the mistake
         if short is None and cost > TOO_DEAR:
@@ -110,30 +111,33 @@ class _Case:
         """The explanations of the wrong gradients: a change of one array, an edit, another network, two edits."""
         if not self.wrong:
             return [], []
-        by_itself = list(changed_arrays(self.recording, self.wrong, self.tolerance))
-        by_itself = [one for one in by_itself if one.complete or one.mistake != CONSTANT]  # one number for all, or none
-        fitted = [one for one in by_itself if one.mistake in (PENALTY, CONSTANT)]  # whose numbers may fit by chance
-        kept = still_so(self.recording, self.sides.manual, fitted, self.tolerance)
-        by_itself = [one for one in by_itself if one not in fitted or one in kept]
-        alone = [one for one in by_itself if one.complete and one.mistake != CONSTANT]
-        if alone and len(self.wrong) == 1:
-            alone, notes = told_apart(self.recording, self.sides.manual, alone, self.tolerance)
+        by_itself = self._visible_in_arrays()
+        is_sure = any(one.complete and one.mistake != CONSTANT for one in by_itself)
+        if is_sure and len(self.wrong) == 1:
+            alone, notes = told_apart(self.sides, [one for one in by_itself if one.mistake != CONSTANT])
             return in_one_sentence(alone), notes
-        is_sure = bool(alone)
-        by_itself, notes = in_one_sentence(by_itself), []
+        by_itself = in_one_sentence(by_itself)
         alone = [one for one in by_itself if one.complete]
         if self.derivation is None:
-            return alone or by_itself, [*notes, self._derived[1]]
+            return alone or by_itself, [self._derived[1]]
         only_zeros = not any(np.any(row.manual) for row in self.wrong)  # many an unusual edit leads to zeros
         penalised = {name for one in by_itself if one.mistake == PENALTY for name in one.parameters}
         is_explained = alone or penalised >= {row.name for row in self.wrong}
-        stages = USUAL if is_sure or only_zeros else ONE_EDIT if is_explained else ALL
-        found, said = self._searched(self.derivation, stages)
+        found, notes = self._searched(
+            self.derivation, USUAL if is_sure or only_zeros else ONE_EDIT if is_explained else ALL
+        )
         if not alone and not any(one.complete for one in found):
-            found, said = self._searched_beside_a_convention(self.derivation) or (found, said)
-        if any(one.complete for one in found):
-            return [one for one in found if one.complete], said
-        return alone or _covering([*by_itself, *found], self.wrong), [*notes, *said]
+            found, notes = self._searched_beside_a_convention(self.derivation) or (found, notes)
+        complete = [one for one in found if one.complete]
+        return complete or alone or _covering([*by_itself, *found], self.wrong), notes
+
+    def _visible_in_arrays(self) -> list[Diagnosis]:
+        """The mistakes that are visible in an array itself; a number that fits has to fit at other values, too."""
+        found = list(changed_arrays(self.sides, self.wrong))
+        found = [one for one in found if one.complete or one.mistake != CONSTANT]  # one number for all, or none
+        fitted = [one for one in found if one.mistake in (PENALTY, CONSTANT)]
+        kept = still_so(self.sides, fitted)
+        return [one for one in found if one not in fitted or one in kept]
 
     def _searched_beside_a_convention(self, derivation: Derivation) -> tuple[list[Diagnosis], list[str]] | None:
         """The explanations of a derivation with a mistake that also takes 0 for the derivative at a kink."""
@@ -144,32 +148,23 @@ class _Case:
         found = [replace(one, sentence=f"{one.sentence[:-1]}{BESIDE_A_CONVENTION}") for one in found if one.complete]
         return (found, said) if found else None
 
-    def _searched(self, derivation: Derivation, stages: str) -> tuple[list[Diagnosis], list[str]]:
+    def _searched(self, derivation: Derivation, extent: str) -> tuple[list[Diagnosis], list[str]]:
         """The explanations that the search over edits finds."""
         names = derivation.names
-        right = frozenset(names[row.name] for row in self.sides.rows if row.verdict == AGREES)
         given = {names[row.name]: row.manual for row in self.wrong if row.manual is not None}
-        search = Search(derivation, given, right, self.tolerance, self.budget, stages == USUAL)
-        judge = Judge(derivation, self.recording, self.sides.manual, given.keys(), self.tolerance)
-        found, notes = judge.first_that_stand(search.usual())
-        if not found and stages == ALL:
-            others = self._of_other_networks(search.bench)
-            if others:
-                return others[:1], []
+        right = frozenset(names[row.name] for row in self.sides.right)
+        search, judge = (
+            Search(derivation, given, right, self.tolerance, self.budget),
+            Judge(derivation, self.sides, given),
+        )
+        further = further_stages(search) if extent != USUAL else ()
+        found, notes = judge.first_that_stand(itertools.chain(usual_stages(search), further))
+        if not found and extent == ALL:
+            other = self._of_another_network(search.bench)
+            if other is not None:
+                return [other], []
             together = Together(search, judge.witness)
-            later = itertools.chain(
-                search.rare(),
-                together.visible(),
-                search.rarer(),
-                together.two(0),
-                together.two(1),
-                together.three(),
-                search.rarest(),
-                together.two(2),
-                together.three(),
-                together.hidden(),
-            )
-            found, notes = judge.first_that_stand(later)
+            found, notes = judge.first_that_stand(rare_stages(search, together))
             found = found or [one for one in together.partial() if judge.told_apart([one])[0]]
         words, own = Words(derivation.lines), {short: name for name, short in names.items()}
         diagnoses = [words.diagnosis(one.edits, [own[name] for name in one.names], one.complete) for one in found]
@@ -181,21 +176,18 @@ class _Case:
             )
         return list({one.sentence: one for one in diagnoses}.values()), notes
 
-    def _of_other_networks(self, bench: Bench) -> list[Diagnosis]:
-        """The right gradients of another network, if the given gradients equal these."""
-        names, said = [row.name for row in self.wrong], []
+    def _of_another_network(self, bench: Bench) -> Diagnosis | None:
+        """The other network whose right gradients the given ones are; None if there is none."""
+        names = tuple(row.name for row in self.wrong)
         for candidate in other_networks(self.recording, bench):
             if self.budget.is_spent:
                 break
             found = {row.name: candidate.gradients.get(row.name, row.autograd) for row in self.sides.rows}
-            spared = [row for row in self.sides.rows if row.verdict == AGREES]
-            if all(self.tolerance.equal(found[row.name], row.autograd) for row in spared) and all(
-                row.manual is not None and self.tolerance.equal(found[row.name], row.manual) for row in self.wrong
-            ):
+            given = {row.name: row.autograd for row in self.sides.right} | {row.name: row.manual for row in self.wrong}
+            if all(array is not None and self.tolerance.equal(found[name], array) for name, array in given.items()):
                 several = "your gradients equal" if len(names) > 1 else "your gradient equals"
-                sentence = f"{', '.join(names)}: {several} {candidate.phrase}."
-                said.append(Diagnosis(candidate.mistake, tuple(names), sentence))
-        return said
+                return Diagnosis(candidate.mistake, names, f"{', '.join(names)}: {several} {candidate.phrase}.")
+        return None
 
 
 def _covering(diagnoses: Sequence[Diagnosis], wrong: Sequence[Row]) -> list[Diagnosis]:

@@ -39,6 +39,7 @@ from .claims import plain_array
 from .deriving import derived
 from .measures import Tolerance, distance
 from .report import AGREES, DIFFERS, NAN, NOTHING, Line
+from .rows import Sides
 
 PATTERN = re.compile(
     r"(?:L_?(?P<term>\d+):\s*)?(?:layer (?P<layer>[^\s:]+):\s*)?"
@@ -108,29 +109,24 @@ def read_line(name: str) -> Request | None:
     )
 
 
-def compare_lines(recording: Recording, given: Mapping[str, Any], tolerance: Tolerance) -> list[Line]:
+def compare_lines(sides: Sides) -> list[Line]:
     """Compare each named line of a derivation with the recording.
-
-    Args:
-        recording: the loss.
-        given: the lines by name.
-        tolerance: up to what difference two arrays are equal.
 
     Returns:
         The lines in the order of computation: values in forward order, then derivatives in the order of the backward
         pass, then the gradients.
     """
-    if not given:
+    if not sides.claims.lines:
         return []
-    book = Book(recording)
+    book = Book(sides.recording)
     entries = []
-    for position, (name, value) in enumerate(given.items()):
+    for position, (name, value) in enumerate(sides.claims.lines.items()):
         try:
             request = book.read(name)
             place = book.place(request)
             expected = book.look_up(request, place)
             order = book.order(request, place)
-            entries.append((order, position, _line(name, expected, plain_array(value), tolerance)))
+            entries.append((order, position, _line(name, expected, plain_array(value), sides.tolerance)))
         except (KeyError, TypeError, ValueError) as error:
             entries.append(((3, 0, 0), position, Line(name, NOTHING, problem=str(error.args[0]))))
     return [line for *_, line in sorted(entries, key=lambda entry: entry[:2])]

@@ -3,53 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ..recorded.contributions import contributions_by_step
-from ..recorded.recording import Recording
+from ..recorded.landmarks import Landmarks
+from ..recorded.recording import Recording, record
 from .claims import Claims, read_claims
 from .measures import Tolerance, angle, distance, first_nan
 from .report import AGREES, DIFFERS, NAN, NOTHING, Row
 
 
-class Sides(NamedTuple):
-    """The two sides of a comparison, and the row of each gradient.
+@dataclass(frozen=True)
+class Sides:
+    """The two sides of a comparison.
 
     Attributes:
         recording: the loss, by which autograd's gradients are known.
         manual: the manual side.
-        claims: its claims.
         tolerance: the difference up to which two arrays are equal.
-        rows: the rows of the report, one for each parameter.
+        claims: the claims of the manual side.
     """
 
     recording: Recording
     manual: Any
-    claims: Claims
     tolerance: Tolerance
-    rows: Sequence[Row]
+    claims: Claims
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows of the report, one for each parameter."""
+        gradients = self.recording.gradients().items()
+        rows = [_row(self.recording, self.claims, name, g, self.tolerance) for name, g in gradients]
+        return _forgiven(self.recording, rows, self.tolerance.relative)
 
     @property
     def wrong(self) -> list[Row]:
         """The rows of the gradients that differ."""
         return [row for row in self.rows if row.verdict == DIFFERS]
 
+    @property
+    def right(self) -> list[Row]:
+        """The rows of the gradients that agree."""
+        return [row for row in self.rows if row.verdict == AGREES]
 
-def compared(recording: Recording, manual: Any, tolerance: Tolerance, claims: Claims | None = None) -> Sides:
-    """Compare the two sides, gradient by gradient.
+    @property
+    def can_be_asked(self) -> bool:
+        """True if the manual side is a function, or a module of derivations, which can be called again."""
+        return callable(self.manual) or callable(getattr(self.manual, "backward", None))
 
-    Args:
-        recording: the loss.
-        manual: the manual side.
-        tolerance: the difference up to which two arrays are equal.
-        claims: the claims of the manual side, if they have been read.
-    """
-    claims = read_claims(manual, recording) if claims is None else claims
-    rows = [_row(recording, claims, name, g, tolerance) for name, g in recording.gradients().items()]
-    return Sides(recording, manual, claims, tolerance, _forgiven(recording, rows, tolerance.relative))
+    def again(self, values: Mapping[str, np.ndarray] | None = None, data: Sequence[Any] | None = None) -> Sides | None:
+        """The same sides at other values of the parameters, or with other data; None if one of them can't be called.
+
+        A loss that came recorded has no function to call: with the same data, its manual side alone is called again.
+        """
+        recording, function = self.recording, self.recording.function
+        values = recording.values() if values is None else values
+        if not self.can_be_asked or (function is None and data is not None):
+            return None
+        try:
+            if function is not None:
+                recording = record(function, recording.arguments(values), recording.data if data is None else data)
+            return replace(self, recording=recording, claims=read_claims(self.manual, recording, values))
+        except Exception:  # a user's function may fail in any way at unusual values
+            return None
+
+    def shortened(self, length: int) -> Sides | None:
+        """The same sides on a few steps; None if one of them can't be called on these."""
+        data = self.recording.data
+        T = Landmarks([self.recording.loss]).steps or max((len(a) for a in data if np.ndim(a) > 0), default=0)
+        timed = [np.ndim(a) > 0 and len(a) == T for a in data]
+        if length >= T or not any(timed):
+            return None
+        short = self.again(data=[a[:length] if cut else a for a, cut in zip(data, timed)])
+        return short if short is not None and short.claims.are_all_there else None
 
 
 def _row(recording: Recording, claims: Claims, name: str, autograd: np.ndarray, tolerance: Tolerance) -> Row:

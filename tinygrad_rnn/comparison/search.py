@@ -12,9 +12,8 @@ from ..derivation.edits.alike import alike
 from ..derivation.edits.budget import Budget
 from ..derivation.edits.editing import Bench, EditedRun
 from ..derivation.edits.edits import Edit, Kind, edits_of, edits_of_uses
-from ..derivation.edits.everywhere import everywhere, one_instance, recomputed
+from ..derivation.edits.everywhere import everywhere
 from ..derivation.edits.hand import Hand
-from ..derivation.edits.of_factors import factors_of, groups_left_out, groups_of
 from ..derivation.edits.of_uses import distributed
 from ..derivation.equations.expressions import Reference
 from ..derivation.equations.lines import Line
@@ -50,7 +49,6 @@ class Search:
         right: the names of the gradients that have to stay unchanged.
         tolerance: the difference up to which two numbers are equal.
         budget: how long to search.
-        usual_alone: whether only the usual edits are tried, since there is another explanation.
         untried: the stages for which there was no time.
     """
 
@@ -59,7 +57,6 @@ class Search:
     right: frozenset[str]
     tolerance: Tolerance
     budget: Budget
-    usual_alone: bool = False
     bench: Bench = field(init=False)
     untried: list[str] = field(default_factory=list)
 
@@ -73,45 +70,9 @@ class Search:
         factor, *others = (constant_of(self.bench.gradient(name), given) for name, given in self.wrong.items())
         return factor if np.allclose(others, factor, rtol=1e-6) else 1.0
 
-    # --- one edit ----------------------------------------------------------------------------------------------------
+    # --- the lines, and the edits of each ------------------------------------------------------------------------
 
-    def usual(self) -> Iterator[list[Explanation]]:
-        """The explanations of all wrong gradients, stage by stage: one edit of the usual ones."""
-        yield self.fitting(self._singles(0), "usual edits")
-        yield self.fitting(one_instance(self.derivation, self.wrong), "one instance of the batch")
-        if not self.usual_alone:
-            yield self.fitting(self._singles(1), "other edits")
-            own, every = self.lines_of(self.wrong.keys()), self.lines_that_reach(set(self.wrong), all_of_them=False)
-            for lines in (own, every) if len(own) < len(every) else (own,):  # where a state is 0, gradients stay right
-                usual = alike(lines, lambda line: self.edits(line, 0))
-                yield self.fitting(usual, "the same usual edit in several lines")
-            yield self.fitting(self.in_several_lines(), "the same edit in several lines")
-
-    def rare(self) -> Iterator[list[Explanation]]:
-        """The explanations by rare edits, and by edits where a line is read: of one gradient, by its own line first."""
-        yield self.fitting(self._of_uses((factors_of, groups_left_out)), "factors left out of what a line reads")
-        own = (line for line in self._lines() if line.kind == "gradient")
-        yield self.fitting(((edit,) for line in own for edit in self._edits_of_uses(line)), "edits of what it reads")
-        yield self.fitting(self._singles(2), "rare edits")
-        yield self.fitting(self.uses(set(self.wrong), all_of_them=True), "edits of what a line reads")
-
-    def rarer(self) -> Iterator[list[Explanation]]:
-        """The explanations by one edit in several lines, of what they read or compute anew."""
-        several = alike(self.lines_of(self.wrong.keys()), self._edits_of_uses)
-        yield self.fitting(several, "the same edit of what several lines read")
-        yield self.fitting(recomputed(self.derivation, self.common), "values computed anew")
-
-    def rarest(self) -> Iterator[list[Explanation]]:
-        """The remaining explanations by one edit: at one step alone, or of the forward pass."""
-        yield self.fitting(self._of_uses((groups_of,)), "other slopes of what a line reads")
-        yield self.fitting(self._at_ends(), "edits at the first or last step alone")
-        yield self.fitting(self._forward(), "edits of the forward pass")
-
-    def _lines(self) -> list[Line]:
-        """The lines on which all wrong gradients depend; lines on which little else depends come first."""
-        return self.lines_that_reach(set(self.wrong))
-
-    def lines_that_reach(self, names: set[str], all_of_them: bool = True) -> list[Line]:
+    def lines_that_reach(self, names: Set[str], all_of_them: bool = True) -> list[Line]:
         """The lines on which some of these gradients depend; lines on which little else depends come first."""
         reach = {line: self.bench.reached(line) for line in self.derivation.lines if line.kind != "forward"}
         lines = [line for line, reached in reach.items() if (reached >= names if all_of_them else reached & names)]
@@ -119,7 +80,7 @@ class Search:
 
     def lines_of(self, names: Set[str]) -> list[Line]:
         """The lines on which some of these wrong gradients depend, and no right one."""
-        lines = self.lines_that_reach(set(names), all_of_them=False)
+        lines = self.lines_that_reach(names, all_of_them=False)
         nothing = np.zeros(())  # that some terms cancel may stay so: a bias in front of a batch norm has no gradient
         known = {name: self.bench.gradient(name) for name in self.right}
         right = {name for name, g in known.items() if not self.tolerance.equal(g, nothing, self.bench.largest)}
@@ -143,33 +104,33 @@ class Search:
             return []
         return [*self.edits(line, 0), *self.edits(line, 1)]
 
-    def _singles(self, rank: int) -> Iterator[Edits]:
-        for line in self._lines():
+    def singles(self, rank: int) -> Iterator[Edits]:
+        """One edit of a line on which all wrong gradients depend."""
+        for line in self.lines_that_reach(self.wrong.keys()):
             yield from ((edit,) for edit in self.edits(line, rank))
 
-    def uses(self, wanted: set[str], all_of_them: bool = False) -> Iterator[Edits]:
-        """The edits of what a line reads, in lines on which some or all of these gradients depend."""
-        for line in self.lines_that_reach(wanted, all_of_them):
-            yield from ((edit,) for edit in self._edits_of_uses(line))
+    def uses(self, lines: Iterable[Line], kinds: Sequence[Kind] | None = None) -> Iterator[Edits]:
+        """One edit of what a line reads, of all kinds or of some."""
+        for line in lines:
+            edits = self.edits_of_uses(line) if kinds is None else edits_of_uses(line, self.hand, kinds)
+            yield from ((edit,) for edit in edits)
 
-    def _edits_of_uses(self, line: Line) -> list[Edit]:
+    def edits_of_uses(self, line: Line) -> list[Edit]:
+        """The edits of what a line reads."""
         if self.budget.is_spent:
             return []
         if (line, USES) not in self._edits:
             self._edits[line, USES] = list(edits_of_uses(line, self.hand))
         return self._edits[line, USES]
 
-    def _of_uses(self, kinds: Sequence[Kind]) -> Iterator[Edits]:
-        for line in self._lines():
-            yield from ((edit,) for edit in edits_of_uses(line, self.hand, kinds))
+    def at_ends(self) -> Iterator[Edits]:
+        """One edit at the first or the last step alone."""
+        for line in self.lines_that_reach(self.wrong.keys()):
+            for edit in self.common(line) if len(line.steps) > 1 else ():
+                yield from ((replace(edit, steps=end),) for end in ("last", "first"))
 
-    def _at_ends(self) -> Iterator[Edits]:
-        for line in self._lines():
-            if len(line.steps) > 1:
-                for edit in self.common(line):
-                    yield from ((replace(edit, steps=end),) for end in ("last", "first"))
-
-    def _forward(self) -> Iterator[Edits]:
+    def forward(self) -> Iterator[Edits]:
+        """One edit of the forward pass, whose values the backward pass then reads."""
         for line in self.derivation.lines:
             if line.kind == "forward" and line.quantity is not self.derivation.loss:
                 yield from ((edit,) for edit in self.common(line) if not self._feeds_back(edit))
@@ -178,6 +139,8 @@ class Search:
         """Return True for an edit that reads a value of the step before that isn't there: zeros would stand for it."""
         read = [p for p in parts(edit.expression, Reference) if (p.shift or 0) < 0]
         return any(reference.quantity not in self.hand.states for reference in read)
+
+    # --- the test ------------------------------------------------------------------------------------------------
 
     def fitting(self, candidates: Iterable[Edits], what: str) -> list[Explanation]:
         """The candidates that explain all wrong gradients, and leave the others alone."""

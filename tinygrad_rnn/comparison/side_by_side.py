@@ -16,7 +16,7 @@ from .lines import compare_lines
 from .measures import Tolerance, default_tolerance, first_nan
 from .referee import Referee
 from .report import AGREES, Report, Row
-from .rows import compared
+from .rows import Sides
 
 REFEREE = ("auto", "always", "never")
 
@@ -83,10 +83,9 @@ def compare(
     single = tolerance is None and _shows_single_precision(given, list(gradients.values()))
     tolerance = 1e-4 if single else tolerance
     limit = Tolerance(default_tolerance(*gradients.values(), *given) if tolerance is None else tolerance, decimals)
-    claims = told_by_their_numbers(claims, gradients, limit)
-    sides = compared(recording, manual, limit, claims)
+    sides = Sides(recording, manual, limit, told_by_their_numbers(claims, gradients, limit))
     rows, said = _refereed(recording, sides.rows, referee)
-    lines = compare_lines(recording, claims.lines, limit)
+    lines = compare_lines(sides)
     tables, places = breakdown(sides)
     diagnoses, how = diagnose(sides, lines, seconds)
     if not np.isfinite(recording.loss.data).all():
@@ -97,7 +96,7 @@ def compare(
         lines,
         tables,
         diagnoses,
-        [*([SINGLE] if single else []), *said, *places, *how, *claims.notes],
+        [*([SINGLE] if single else []), *said, *places, *how, *sides.claims.notes],
     )
 
 

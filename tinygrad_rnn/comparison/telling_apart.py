@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -17,8 +16,8 @@ from ..derivation.edits.editing import Bench
 from ..derivation.edits.edits import Edit
 from ..derivation.edits.of_terms import LEFT_OUT
 from ..derivation.equations.parts import reads_derivatives
-from ..recorded.recording import Recording
 from .measures import Tolerance
+from .rows import Sides
 from .search import Explanation
 from .witness import Witness
 
@@ -30,21 +29,15 @@ class Judge:
 
     Args:
         derivation: the right derivation.
-        recording: the recording that it was derived from.
-        manual: the manual side.
+        sides: the two sides.
         names: the wrong gradients, by their names in lines.
-        tolerance: the difference up to which two arrays are equal.
     """
 
-    def __init__(
-        self, derivation: Derivation, recording: Recording, manual: Any, names: Iterable[str], tolerance: Tolerance
-    ) -> None:
-        self.derivation, self.recording, self.manual = derivation, recording, manual
-        self.names, self.tolerance = list(names), Tolerance(max(tolerance.relative, 1e-8))
-        self.witness = Witness(derivation, recording, manual, self.tolerance)
+    def __init__(self, derivation: Derivation, sides: Sides, names: Iterable[str]) -> None:
+        self.derivation, self.names = derivation, list(names)
+        self.tolerance = Tolerance(max(sides.tolerance.relative, 1e-8))
+        self.witness = Witness(derivation, sides, self.tolerance)
         self.bench, self.values = self._elsewhere()
-        self._asked: dict[str, np.ndarray] | None = None
-        self._has_asked = False
 
     def _elsewhere(self) -> tuple[Bench, dict[str, np.ndarray]]:
         """Other values of the parameters, with the right run there; none at a kink, where conventions differ."""
@@ -77,7 +70,7 @@ class Judge:
             if gradients is not None and not any(self._same(gradients, other) for _, other in kinds):
                 kinds.append((one, gradients))
         conventions = [kind for kind in kinds if all(edit.is_convention for edit in kind[0].edits)]
-        asked = self._ask()
+        asked = self._asked
         if asked is not None:
             left = [one for one, gradients in kinds if all(self._equal(n, gradients[n], asked[n]) for n in one.names)]
             said = f"Of {len(kinds)} mistakes that fit, {len(left)} still did at other values of the parameters."
@@ -155,11 +148,10 @@ class Judge:
     def _equal(self, name: str, a: np.ndarray, b: np.ndarray) -> bool:
         return self.tolerance.equal(a, b, beside=self.bench.largest)
 
-    def _ask(self) -> dict[str, np.ndarray] | None:
+    @cached_property
+    def _asked(self) -> dict[str, np.ndarray] | None:
         """The claims of the manual side at other values; None if it can't be called, or the lines don't hold there."""
-        if not self._has_asked:
-            self._has_asked, self._asked = True, self.witness.at(self.values, self.bench)
-        return self._asked
+        return self.witness.at(self.values, self.bench)
 
 
 def _other(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -193,11 +193,12 @@ class Together:
         """The edits that explain more beside the fixed ones, and spoil nothing in any situation; the best first."""
         found: list[_Part] = []
         wrong = {name for off in held.off for name, elements in off.items() if elements.any()}
-        candidates = self._beside(held, rank, self.search.lines_that_reach(wrong, all_of_them=False))
+        lines = self.search.lines_that_reach(wrong, all_of_them=False)
+        candidates = self._beside(held, rank, lines)
         if not held.edits and rank == 1:
             candidates = itertools.chain(candidates, self.search.in_several_lines())
         if not held.edits and rank == 2:
-            candidates = itertools.chain(candidates, self.search.uses(wanted=wrong))
+            candidates = itertools.chain(candidates, self.search.uses(lines))
         for edits in candidates:
             if self.search.is_late(SEVERAL):
                 break

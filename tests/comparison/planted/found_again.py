@@ -45,8 +45,6 @@ def found_again(network: Network, every: int = 1, ranks: Iterable[int] = (0,)) -
             }
             if wrong:
                 tried += 1
-                search = Search(
-                    derivation, wrong, frozenset(bench.shapes) - set(wrong), tolerance, Budget(60)
-                )
+                search = Search(derivation, wrong, frozenset(bench.shapes) - set(wrong), tolerance, Budget(60))
                 found += any(search.usual())
     return found, tried

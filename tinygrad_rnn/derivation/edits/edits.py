@@ -230,4 +230,3 @@ def _all(found: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
 def _named(expression: Expression) -> Any:
     names = (getattr(p, "name", None) or getattr(getattr(p, "quantity", None), "name", "") for p in parts(expression))
     return tuple(itertools.islice(names, 4))
-

@@ -1,0 +1,56 @@
+"""The order in which edits of the lines are tried: usual slips first, then rarer ones, and several at once.
+
+Each stage gives the explanations that it finds, which are told apart before the next one begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..derivation.edits.alike import alike
+from ..derivation.edits.everywhere import one_instance, recomputed
+from ..derivation.edits.of_factors import factors_of, groups_left_out, groups_of
+from .search import Explanation, Search
+from .together import Together
+
+Stages = Iterator[list[Explanation]]
+
+
+def usual_stages(search: Search) -> Stages:
+    """The edits that are tried even if the arrays themselves show a mistake."""
+    yield search.fitting(search.singles(0), "usual edits")
+    yield search.fitting(one_instance(search.derivation, search.wrong), "one instance of the batch")
+
+
+def further_stages(search: Search) -> Stages:
+    """One edit of another kind, or the same one in several lines."""
+    wrong, fitting = search.wrong.keys(), search.fitting
+    yield fitting(search.singles(1), "other edits")
+    own, every = search.lines_of(wrong), search.lines_that_reach(wrong, all_of_them=False)
+    for lines in (own, every) if len(own) < len(every) else (own,):  # where a state is 0, gradients stay right
+        usual = alike(lines, lambda line: search.edits(line, 0))
+        yield fitting(usual, "the same usual edit in several lines")
+    yield fitting(search.in_several_lines(), "the same edit in several lines")
+
+
+def rare_stages(search: Search, together: Together) -> Stages:
+    """Rare edits, edits of what a line reads (of one gradient, by its own line first), and several edits together."""
+    wrong, fitting = search.wrong.keys(), search.fitting
+    lines = search.lines_that_reach(wrong)
+    left_out = search.uses(lines, (factors_of, groups_left_out))
+    yield fitting(left_out, "factors left out of what a line reads")
+    yield fitting(search.uses(line for line in lines if line.kind == "gradient"), "edits of what it reads")
+    yield fitting(search.singles(2), "rare edits")
+    yield fitting(search.uses(lines), "edits of what a line reads")
+    yield from together.visible()
+    yield fitting(alike(search.lines_of(wrong), search.edits_of_uses), "the same edit of what several lines read")
+    yield fitting(recomputed(search.derivation, search.common), "values computed anew")
+    yield from together.two(0)
+    yield from together.two(1)
+    yield from together.three()
+    yield fitting(search.uses(lines, (groups_of,)), "other slopes of what a line reads")
+    yield fitting(search.at_ends(), "edits at the first or last step alone")
+    yield fitting(search.forward(), "edits of the forward pass")
+    yield from together.two(2)
+    yield from together.three()
+    yield from together.hidden()
