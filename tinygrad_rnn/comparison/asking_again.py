@@ -77,7 +77,9 @@ def distinct_sizes(recording: Recording) -> tuple[dict[str, np.ndarray], tuple[A
     axes = [(i, j) for i, a in arrays.items() for j in range(a.ndim) if a.shape[j] > 1 and (i, j) not in timed]
 
     def arranged(growth: Mapping[Axis, int]) -> tuple[dict[str, np.ndarray], tuple[Any, ...]]:
-        grown = _grown(arrays, growth)
+        rng, grown = np.random.default_rng(0), dict(arrays)
+        for (i, axis), more in growth.items():
+            grown[i] = _longer(grown[i], axis, more, rng) if more else grown[i]
         everything = [grown.get(i, a) for i, a in enumerate(given)]
         return dict(zip(values, everything)), tuple(everything[len(values) :])
 
@@ -126,20 +128,6 @@ def _company(arrays: Mapping[int, np.ndarray], first: Axis, rest: Sequence[Axis]
     related = [(i, j) for i, j in rest if arrays[i].shape[j] % size == 0 or size % arrays[i].shape[j] == 0]
     for count in range(min(len(related), MOST_AXES - 1) + 1):
         yield from itertools.combinations(related, count)
-
-
-def _grown(arrays: Mapping[int, np.ndarray], growth: Mapping[Axis, int]) -> dict[int, np.ndarray]:
-    """Arrays with some axes longer."""
-    rng = np.random.default_rng(0)
-    grown = {}
-    for i, array in arrays.items():
-        longer = array
-        for axis in range(array.ndim):
-            if growth.get((i, axis)):
-                longer = _longer(longer, axis, growth[i, axis], rng)
-        if longer is not array:
-            grown[i] = longer
-    return grown
 
 
 def _longer(array: np.ndarray, axis: int, more: int, rng: np.random.Generator) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from ..derivation.edits.budget import Budget
 from ..derivation.edits.editing import Bench, has_kinks
 from .arrays import CONSTANT, PENALTY, changed_arrays, in_one_sentence, misshapen
 from .asking_again import still_so, told_apart
-from .deriving import derived
 from .measures import ROUNDING, largest
 from .other_networks import other_networks
 from .referee import seconds_of
@@ -76,8 +74,8 @@ def diagnose(sides: Sides, lines: Sequence[Line], seconds: float | None = None) 
             explained, notes = case.explained()
         except Exception as error:  # the comparison stands without its explanation
             explained, notes = [], [f"The search for the mistake failed ({type(error).__name__}: {error})."]
-        if wrong_line is not None and case.derivation is not None:
-            explained += explain_line(sides, case.derivation, wrong_line, case.budget)
+        if wrong_line is not None and sides.derived[0] is not None:
+            explained += explain_line(sides, wrong_line, case.budget)
     return [*found, *explained], notes
 
 
@@ -89,23 +87,11 @@ def _with_numbers(rows: Sequence[Row]) -> list[Row]:
 
 
 class _Case:
-    """Wrong gradients, and the facts known about the loss.
-
-    Attributes:
-        derivation: the derivation of the loss; None if it couldn't be written down.
-    """
+    """Wrong gradients, and the budget for explaining them."""
 
     def __init__(self, sides: Sides, budget: Budget) -> None:
         self.sides, self.budget = sides, budget
         self.recording, self.wrong, self.tolerance = sides.recording, _with_numbers(sides.wrong), sides.tolerance
-
-    @cached_property
-    def _derived(self) -> tuple[Derivation | None, str]:
-        return derived(self.recording)
-
-    @property
-    def derivation(self) -> Derivation | None:
-        return self._derived[0]
 
     def explained(self) -> tuple[list[Diagnosis], list[str]]:
         """The explanations of the wrong gradients: a change of one array, an edit, another network, two edits."""
@@ -118,16 +104,16 @@ class _Case:
             return in_one_sentence(alone), notes
         by_itself = in_one_sentence(by_itself)
         alone = [one for one in by_itself if one.complete]
-        if self.derivation is None:
-            return alone or by_itself, [self._derived[1]]
+        derivation, problem = self.sides.derived
+        if derivation is None:
+            return alone or by_itself, [problem]
         only_zeros = not any(np.any(row.manual) for row in self.wrong)  # many an unusual edit leads to zeros
         penalised = {name for one in by_itself if one.mistake == PENALTY for name in one.parameters}
         is_explained = alone or penalised >= {row.name for row in self.wrong}
-        found, notes = self._searched(
-            self.derivation, USUAL if is_sure or only_zeros else ONE_EDIT if is_explained else ALL
-        )
+        extent = USUAL if is_sure or only_zeros else ONE_EDIT if is_explained else ALL
+        found, notes = self._searched(derivation, extent)
         if not alone and not any(one.complete for one in found):
-            found, notes = self._searched_beside_a_convention(self.derivation) or (found, notes)
+            found, notes = self._searched_beside_a_convention(derivation) or (found, notes)
         complete = [one for one in found if one.complete]
         return complete or alone or _covering([*by_itself, *found], self.wrong), notes
 

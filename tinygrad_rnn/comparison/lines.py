@@ -34,9 +34,7 @@ from ..derivation.writing.writer import TextWriter
 from ..recorded.contributions import contributions_by_step
 from ..recorded.gates import gate_columns
 from ..recorded.landmarks import Landmarks
-from ..recorded.recording import Recording
 from .claims import plain_array
-from .deriving import derived
 from .measures import Tolerance, distance
 from .report import AGREES, DIFFERS, NAN, NOTHING, Line
 from .rows import Sides
@@ -109,6 +107,14 @@ def read_line(name: str) -> Request | None:
     )
 
 
+def requested(name: str) -> Request:
+    """The request in a line's name; raises a KeyError if there is none."""
+    request = read_line(name)
+    if request is None:
+        raise KeyError(f"{name!r} is not the name of a line, such as delta[4], dL/ds[3] or dL/dW")
+    return request
+
+
 def compare_lines(sides: Sides) -> list[Line]:
     """Compare each named line of a derivation with the recording.
 
@@ -118,11 +124,11 @@ def compare_lines(sides: Sides) -> list[Line]:
     """
     if not sides.claims.lines:
         return []
-    book = Book(sides.recording)
+    book = Book(sides)
     entries = []
     for position, (name, value) in enumerate(sides.claims.lines.items()):
         try:
-            request = book.read(name)
+            request = requested(name)
             place = book.place(request)
             expected = book.look_up(request, place)
             order = book.order(request, place)
@@ -155,23 +161,12 @@ class _Cotangents(Observer):
 
 
 class Book:
-    """A recording in which lines are looked up by their names.
+    """A recording in which lines are looked up by their names."""
 
-    Args:
-        recording: the loss.
-    """
-
-    def __init__(self, recording: Recording) -> None:
-        self.closed, self.recording = recording, recording.opened
+    def __init__(self, sides: Sides) -> None:
+        self.sides, self.recording = sides, sides.recording.opened
         self.landmarks = Landmarks([self.recording.loss])
         self._cotangents: dict[int | None, dict[Node, np.ndarray]] = {}
-
-    def read(self, name: str) -> Request:
-        """The request in a line's name."""
-        request = read_line(name)
-        if request is None:
-            raise KeyError(f"{name!r} is not the name of a line, such as delta[4], dL/ds[3] or dL/dW")
-        return request
 
     def place(self, request: Request) -> Place:
         """The place of a request in the recording.
@@ -200,7 +195,7 @@ class Book:
     @cached_property
     def _letters(self) -> dict[str, tuple[Quantity, Mapping[Any, Any]]]:
         """The letters of the loss's derivation: the quantity that each one stands for, and its values."""
-        derivation, _ = derived(self.closed)
+        derivation, _ = self.sides.derived
         found: dict[str, tuple[Quantity, Mapping[Any, Any]]] = {}
         if derivation is not None:
             values = derivation.evaluate()
@@ -214,9 +209,9 @@ class Book:
     @cached_property
     def _states(self) -> set[str]:
         """The names of the states in the loss's derivation: of values that the next step reads."""
-        derivation, _ = derived(self.closed)
-        forward = [] if derivation is None else [line for line in derivation.lines if line.kind == "forward"]
-        return {read.quantity.name for line in forward for read in parts(line.expression, Reference) if read.shift}
+        derivation, _ = self.sides.derived
+        lines = [] if derivation is None else [line for line in derivation.lines if line.kind == "forward"]
+        return {read.quantity.name for line in lines for read in parts(line.expression, Reference) if read.shift}
 
     def _by_letter(self, request: Request) -> Place | None:
         """The place of a value for which the loss's derivation has a letter; None if there is none."""

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..derivation.derivation import Derivation
 from ..recorded.contributions import contributions_by_step
 from ..recorded.landmarks import Landmarks
 from ..recorded.recording import Recording, record
 from .claims import Claims, read_claims
+from .deriving import derived
 from .measures import Tolerance, angle, distance, first_nan
 from .report import AGREES, DIFFERS, NAN, NOTHING, Row
 
@@ -49,6 +51,11 @@ class Sides:
     def right(self) -> list[Row]:
         """The rows of the gradients that agree."""
         return [row for row in self.rows if row.verdict == AGREES]
+
+    @cached_property
+    def derived(self) -> tuple[Derivation | None, str]:
+        """The derivation of the loss; None, and the reason, if it couldn't be written down."""
+        return derived(self.recording)
 
     @property
     def can_be_asked(self) -> bool:

@@ -17,7 +17,7 @@ from ..derivation.equations.quantities import Quantity
 from ..recorded.recording import Recording
 from .arrays import CHANGES_OF_AN_ARRAY, Given
 from .claims import plain_array
-from .lines import Book, Request
+from .lines import Book, Request, requested
 from .measures import Tolerance
 from .report import Diagnosis
 from .rows import Sides
@@ -25,18 +25,11 @@ from .sizes import Sizes
 from .wording import Words
 
 
-def explain_line(sides: Sides, derivation: Derivation, name: str, budget: Budget) -> list[Diagnosis]:
-    """The explanations of a wrong line: a change of the array, another line's numbers, or an edit.
-
-    Args:
-        sides: the two sides.
-        derivation: the derivation of the loss.
-        name: the line, by its given name.
-        budget: how long to search.
-    """
+def explain_line(sides: Sides, name: str, budget: Budget) -> list[Diagnosis]:
+    """The explanations of a wrong line, by its name: a change of the array, another line's numbers, or an edit."""
     recording, tolerance = sides.recording, sides.tolerance
-    book = Book(recording)
-    request = book.read(name)
+    derivation, book = sides.derived[0], Book(sides)
+    request = requested(name)
     place = book.place(request)
     right, array = book.look_up(request, place), plain_array(sides.claims.lines[name])
     if place.leaf is not None or right.shape != array.shape:
@@ -54,7 +47,7 @@ def explain_line(sides: Sides, derivation: Derivation, name: str, budget: Budget
     if request.term in recording.terms:
         alone = Recording(recording.terms[request.term], recording.parameters, recording.tree)
         derivation = derive(alone, check=False)
-    if not found and request.is_derivative:
+    if not found and request.is_derivative and derivation is not None:
         quantity = _quantity_of(derivation, place.nodes, request.step)
         if quantity is not None:
             edits = _edits_that_give(derivation, quantity, request.step, array, tolerance, budget)
@@ -110,7 +103,7 @@ def _mixed_up(book: Book, name: str, request: Request, wrong: np.ndarray, tolera
             if line == name:
                 continue
             try:
-                other = book.read(line)
+                other = requested(line)
                 array = book.look_up(other, book.place(other))
             except (KeyError, ValueError):
                 continue

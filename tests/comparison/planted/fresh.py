@@ -12,7 +12,7 @@ import numpy as np
 
 import tinygrad_rnn as tr
 from tests.comparison.planted.common import Network
-from tinygrad_rnn.comparison import diagnosis
+from tinygrad_rnn.comparison import rows
 from tinygrad_rnn.comparison.report import Diagnosis, Report
 from tinygrad_rnn.comparison.search import Search
 from tinygrad_rnn.derivation.derivation import Derivation
@@ -31,8 +31,8 @@ def derivations_kept(known: Sequence[Derivation] = ()) -> Iterator[list[Derivati
         kept.extend([found[0]] if found[0] is not None and not known else [])
         return found
 
-    derived = diagnosis.derived
-    with mock.patch.object(diagnosis, "derived", keeping):
+    derived = rows.derived
+    with mock.patch.object(rows, "derived", keeping):
         yield kept
 
 
