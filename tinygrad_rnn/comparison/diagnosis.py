@@ -1,4 +1,11 @@
-"""The diagnosis: the edits of the derivation, and of its results, that lead to the given numbers."""
+"""The diagnosis: the edits of the derivation, and of its results, that lead to the given numbers.
+
+First come changes of a single array, such as its transpose. Then lines of the derivation are edited, stage by stage
+(``stages``), until one edit leads to all wrong gradients (``search``); or several do together (``together``); or they
+are the right gradients of another network (``other_networks``). What fits is told apart at other numbers
+(``telling_apart``), and put in words (``wording``). Last comes the edit that leads to the first wrong line
+(``wrong_line``). A mistake that explains every wrong gradient comes before those that explain some.
+"""
 
 from __future__ import annotations
 
@@ -39,43 +46,38 @@ TOO_LARGE = "There is no diagnosis for a computation of this size: compare a sho
 def diagnose(sides: Sides, lines: Sequence[Line], seconds: float | None = None) -> tuple[list[Diagnosis], list[str]]:
     """The mistakes that fit, and remarks about the search for them.
 
-    Changes of a single array come first, then one edit of the derivation, then two; mistakes that explain every wrong
-    gradient come before those that explain some. Last comes the edit that leads to the first wrong line.
-
     Args:
-        sides: the two sides, and the comparison of each gradient. The manual side is called again if possible.
+        sides: the two sides; the manual side is called again if possible.
         lines: the comparison of each line.
         seconds: how long to search; by default 10, and less if a single edit takes long.
     """
-    claims = sides.claims
     found = [
         Diagnosis("shape", (row.name,), f"{row.name}: your gradient equals {what}.")
         for row in sides.rows
-        if (given := claims.gradients[row.name].given) is not None
+        if (given := sides.claims.gradients[row.name].given) is not None
         and (what := misshapen(row.autograd, given, sides.tolerance)) is not None
     ]
-    wrong_line = next((line.name for line in lines if line.verdict == DIFFERS and line.name in claims.lines), None)
+    wrong_line = next((one.name for one in lines if one.verdict == DIFFERS and one.name in sides.claims.lines), None)
     if not sides.wrong and wrong_line is None:
         return found, []
-    limit = SECONDS if seconds is None else seconds
-    cost = seconds_of(sides.recording)
+    cost, limit = seconds_of(sides.recording), SECONDS
     if cost > DEAR:
         short = sides.shortened(STEPS) if sides.wrong and wrong_line is None else None
         if short is not None and [row.name for row in short.wrong] != [row.name for row in sides.wrong]:
             short = None  # it shows less of the mistake
         if short is None and cost > TOO_DEAR:
             return found, [TOO_LARGE]
-        if seconds is None and (short is None or cost > LONG):
+        if short is None or cost > LONG:
             limit = SECONDS_OF_A_LARGE_ONE
         sides = short or sides
+    budget = Budget(SEARCHED * (limit if seconds is None else seconds))
     with np.errstate(all="ignore"):  # a wrong line may divide by zero
-        case = _Case(sides, Budget(SEARCHED * limit))
         try:
-            explained, notes = case.explained()
+            explained, notes = _Case(sides, budget).explained()
         except Exception as error:  # the comparison stands without its explanation
             explained, notes = [], [f"The search for the mistake failed ({type(error).__name__}: {error})."]
         if wrong_line is not None and sides.derived[0] is not None:
-            explained += explain_line(sides, wrong_line, case.budget)
+            explained += explain_line(sides, wrong_line, budget)
     return [*found, *explained], notes
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..derivation.derivation import Derivation
 from ..derivation.edits.alike import alike
 from ..derivation.edits.budget import Budget
-from ..derivation.edits.editing import Bench, EditedRun
+from ..derivation.edits.editing import Bench
 from ..derivation.edits.edits import Edit, Kind, edits_of, edits_of_uses
 from ..derivation.edits.everywhere import everywhere
 from ..derivation.edits.hand import Hand
@@ -19,9 +19,9 @@ from ..derivation.equations.expressions import Reference
 from ..derivation.equations.lines import Line
 from ..derivation.equations.parts import parts
 from .measures import Tolerance, constant_of
+from .situation import Edits, Situation
 
 USES = -1  # in place of a rank: the edits of what a line reads
-Edits = tuple[Edit, ...]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Search:
         right: the names of the gradients that have to stay unchanged.
         tolerance: the difference up to which two numbers are equal.
         budget: how long to search.
+        bench: the runs of its lines.
+        recorded: the recorded values of the parameters, where all gradients are known.
         untried: the stages for which there was no time.
     """
 
@@ -58,10 +60,13 @@ class Search:
     tolerance: Tolerance
     budget: Budget
     bench: Bench = field(init=False)
+    recorded: Situation = field(init=False)
     untried: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.bench = Bench(self.derivation)
+        right = {name: self.bench.gradient(name) for name in self.right}
+        self.recorded = Situation(self.bench, {**right, **self.wrong}, self.tolerance, self.wrong)
         self.hand = Hand(self.derivation, self._factor())
         self._edits: dict[tuple[Line, int], list[Edit]] = {}
 
@@ -148,7 +153,7 @@ class Search:
         for edits in candidates:
             if self.is_late(what):
                 break
-            if self._explains_all(edits):
+            if self.recorded.is_explained(edits):
                 found.append(Explanation(edits, tuple(self.wrong)))
         return found
 
@@ -158,24 +163,3 @@ class Search:
         if late and what not in self.untried:
             self.untried.append(what)
         return late
-
-    def _explains_all(self, edits: Edits) -> bool:
-        try:
-            run = self.bench.run(edits)
-            if not all(name in run.touched for name in self.wrong):
-                return False
-            return all(
-                self._gives(run, name) if name in self.wrong else self._keeps(run, name)
-                for name in run.touched
-                if name in self.wrong or name in self.right
-            )
-        except Exception:  # an edit that can't be run can't have been made
-            return False
-
-    def _gives(self, run: EditedRun, name: str) -> bool:
-        """Return True if a run has the given numbers."""
-        return self.tolerance.equal(run.gradient(name), self.wrong[name], self.bench.gradient(name))
-
-    def _keeps(self, run: EditedRun, name: str) -> bool:
-        """Return True if a right gradient stays right."""
-        return self.tolerance.equal(run.gradient(name), self.bench.gradient(name), self.bench.largest)

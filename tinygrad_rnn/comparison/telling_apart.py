@@ -6,7 +6,7 @@ differ there, the manual side decides: its function is called again at these val
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -85,43 +85,33 @@ class Judge:
 
     @cached_property
     def _far_away(self) -> list[tuple[Bench, dict[str, np.ndarray]]]:
-        """Runs at values far away, where signs and choices differ, and the claims there."""
-        found = []
-        for seed in range(PLACES):
-            rng = np.random.default_rng(seed)
-            values = {name: _other(value, rng) for name, value in self.derivation.parameters.items()}
-            try:
-                bench = Bench(self.derivation, values)
-                asked = None if bench.kinks() else self.witness.at(values, bench)
-            except Exception:  # values at which the network can't be run
-                continue
-            if asked is not None and all(np.isfinite(gradient).all() for gradient in asked.values()):
-                found.append((bench, asked))
-        found += self._with_other_data()
-        return found
+        """Runs at values far away, where signs and choices differ, and with other data, each with the claims there.
 
-    def _with_other_data(self) -> Iterator[tuple[Bench, dict[str, np.ndarray]]]:
-        """Runs with other data, and the claims there: a weight of 2 can't be told from a factor 2 without.
-
-        Then with whole numbers in another order: a word that comes again overwrites its row, and what comes when?
+        A weight of 2 can't be told from a factor 2 by the same data. Whole numbers come in another order: a word that
+        comes again overwrites its row, and what comes when?
         """
+        parameters, given = self.derivation.parameters, self.derivation.given
+        places: list[tuple[Mapping[str, np.ndarray], dict[str, np.ndarray]]] = []
+        for rng in map(np.random.default_rng, range(PLACES)):
+            places.append(({name: _other(value, rng) for name, value in parameters.items()}, {}))
         rng = np.random.default_rng(0)
-        given = self.derivation.given.items()
         real = {
-            name: array * np.exp(0.3 * rng.normal(size=array.shape))
-            for name, array in given
-            if array.dtype.kind == "f" and not np.all((array == 0) | (array == 1))
+            name: array * np.exp(0.3 * rng.normal(size=array.shape)) for name, array in given.items() if _is_real(array)
         }
-        whole = {name: rng.permuted(array.ravel()).reshape(array.shape) for name, array in given if _is_whole(array)}
-        for data in (real, whole):
-            values = self.derivation.parameters
-            try:
-                bench = Bench(self.derivation, values, {**self.derivation.data, **data})
-                asked = self.witness.at(values, bench, data) if data and not bench.kinks() else None
-            except Exception:  # data with which the network can't be run
-                continue
-            if asked is not None and all(np.isfinite(gradient).all() for gradient in asked.values()):
-                yield bench, asked
+        whole = {n: rng.permuted(a.ravel()).reshape(a.shape) for n, a in given.items() if _is_whole(a)}
+        places += [(parameters, data) for data in (real, whole) if data]
+        return [found for values, data in places if (found := self._asked_at(values, data)) is not None]
+
+    def _asked_at(
+        self, values: Mapping[str, np.ndarray], data: dict[str, np.ndarray]
+    ) -> tuple[Bench, dict[str, np.ndarray]] | None:
+        """A run with other numbers, and the claims there; None if there are no finite ones."""
+        try:
+            bench = Bench(self.derivation, values, {**self.derivation.data, **data})
+            asked = None if bench.kinks() else self.witness.at(values, bench, data)
+        except Exception:  # numbers with which the network can't be run
+            return None
+        return (bench, asked) if asked is not None and all(np.isfinite(g).all() for g in asked.values()) else None
 
     def _holds_far_away(self, one: Explanation) -> bool:
         """Return False for an explanation that is refuted far away: its numbers were right by chance."""
@@ -159,6 +149,11 @@ def _other(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if value.size and np.all(value > 0):
         return np.asarray(value * np.exp(0.4 * rng.normal(size=value.shape)))
     return np.asarray((np.std(value) or 0.5) * rng.normal(size=value.shape))
+
+
+def _is_real(array: np.ndarray) -> bool:
+    """Return True for real numbers; not for a mask."""
+    return array.dtype.kind == "f" and not np.all((array == 0) | (array == 1))
 
 
 def _is_whole(array: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ judged by the elements that it explains in all these situations. Edits that expl
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,8 +18,8 @@ from ..derivation.edits.alike import alike
 from ..derivation.edits.editing import Bench
 from ..derivation.edits.edits import edits_of_edited
 from ..derivation.equations.lines import Line
-from .measures import Tolerance
-from .search import Edits, Explanation, Search
+from .search import Explanation, Search
+from .situation import Edits, Off, Situation, count
 from .witness import Witness
 
 SEVERAL = "several edits together"
@@ -27,63 +27,11 @@ MOST_TOGETHER = 4
 MOST_HELD = 24  # edits that are fixed in turn
 MOST_OF_THREE = 4
 MOST_TRIED = 20000  # pairs of edits that show nowhere without each other
-Off = Mapping[str, np.ndarray]  # the unexplained elements of each gradient
-
-
-class Situation:
-    """Values of the parameters for which the manual side's gradients are known.
-
-    Args:
-        bench: the runs of the lines at these values.
-        given: the gradients of the manual side, by their names in lines.
-        tolerance: the difference up to which two numbers are equal.
-    """
-
-    def __init__(self, bench: Bench, given: Mapping[str, np.ndarray], tolerance: Tolerance) -> None:
-        self.bench, self.given, self.tolerance = bench, given, tolerance
-        self.off: Off = {name: self._differs(bench.gradient(name), name) for name in given}
-
-    def _differs(self, gradient: np.ndarray, name: str) -> np.ndarray:
-        return ~self.tolerance.elements(gradient, self.given[name], beside=self.bench.largest)
-
-    def left(self, edits: Edits, before: Off) -> Off | None:
-        """The elements that these edits leave unexplained; None if they spoil one that was explained before."""
-        try:
-            run = self.bench.run(edits)
-            after = dict(before)
-            for name in run.touched:
-                if name in before:
-                    after[name] = self._differs(run.gradient(name), name)
-                    if np.any(after[name] & ~before[name]):
-                        return None
-        except Exception:  # an edit that can't be run can't have been made
-            return None
-        return after
-
-    def is_explained(self, edits: Edits) -> bool:
-        """Return True if these edits lead to all wrong gradients."""
-        try:
-            run = self.bench.run(edits)
-            reaches = all(name in run.touched for name, off in self.off.items() if off.any())
-            touched = [name for name in run.touched if name in self.off]
-            return reaches and not any(np.any(self._differs(run.gradient(name), name)) for name in touched)
-        except Exception:  # edits that can't be run can't have been made
-            return False
-
-    def effect(self, edits: Edits) -> bytes:
-        """The gradients with these edits, to seven digits."""
-        run = self.bench.run(edits)
-        found = []
-        for name, given in self.given.items():
-            scale = np.max(np.abs(given), initial=0.0) or 1.0
-            found.append(np.round(run.gradient(name) / scale, 7) + 0.0)
-        return b"".join(array.tobytes() for array in found)
 
 
 def situations(search: Search, witness: Witness) -> Iterator[Situation]:
     """The recorded situation, and those with one parameter at zero, if the manual side can be called there."""
-    recorded = {**{name: search.bench.gradient(name) for name in search.right}, **search.wrong}
-    yield Situation(search.bench, recorded, search.tolerance)
+    yield search.recorded
     values = search.derivation.parameters
     for name, value in sorted(values.items(), key=lambda item: -item[1].ndim):
         at = {**values, name: np.zeros_like(value)}
@@ -93,11 +41,6 @@ def situations(search: Search, witness: Witness) -> Iterator[Situation]:
             there = Situation(bench, given, search.tolerance)
             if count(there.off):
                 yield there
-
-
-def count(off: Off) -> int:
-    """The number of elements that aren't explained."""
-    return sum(map(np.count_nonzero, off.values()))
 
 
 class _Part(NamedTuple):
