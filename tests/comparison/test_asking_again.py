@@ -12,7 +12,7 @@ import pytest
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.comparison import compare
-from tinygrad_rnn.comparison.asking_again import distinct_sizes
+from tinygrad_rnn.comparison.diagnosis.asking_again import distinct_sizes
 from tinygrad_rnn.recorded.recording import record
 
 _spec = importlib.util.spec_from_file_location("derivations", pathlib.Path(__file__).with_name("derivations.py"))

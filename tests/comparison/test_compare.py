@@ -10,7 +10,7 @@ import pytest
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.comparison import compare
-from tinygrad_rnn.comparison.pytorch_names import translated
+from tinygrad_rnn.comparison.claims.pytorch_names import translated
 from tinygrad_rnn.manual import elman, gru, lstm, worked_example
 from tinygrad_rnn.manual.readout import Objective
 

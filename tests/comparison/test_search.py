@@ -10,7 +10,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.comparison.planted.everything import NETWORKS
 from tests.comparison.planted.found_again import TEN, found_again
-from tinygrad_rnn.comparison.wording import Words
+from tinygrad_rnn.comparison.diagnosis.wording import Words
 from tinygrad_rnn.derivation.edits.edits import Edit, edits_of
 from tinygrad_rnn.derivation.edits.everywhere import everywhere
 from tinygrad_rnn.derivation.edits.hand import Hand

@@ -4,9 +4,7 @@
     print(report)
 
 To read it, go by ``side_by_side`` (``compare`` itself), ``claims`` (what the manual side says), ``rows`` (both sides,
-gradient by gradient), ``referee``, ``lines``, ``breakdown``; then ``diagnosis`` (the search for the mistake),
-``arrays`` (what is visible in a gradient itself), ``stages`` (which edits of the derivation's lines are tried, in which
-order), ``search`` and ``telling_apart``.
+gradient by gradient), ``referee``, ``lines``, ``breakdown``, and ``diagnosis`` (the mistake that explains it all).
 """
 
 from typing import TYPE_CHECKING

@@ -13,7 +13,7 @@ from ..recorded.contributions import contributions_by_step
 from ..recorded.gates import gate_columns
 from ..recorded.landmarks import Landmarks
 from ..recorded.recording import Recording
-from .claims import Claims, plain_array
+from .claims.claims import Claims, plain_array
 from .lines import Request, read_line
 from .measures import Tolerance, largest
 from .report import Row

@@ -34,7 +34,7 @@ from ..derivation.writing.writer import TextWriter
 from ..recorded.contributions import contributions_by_step
 from ..recorded.gates import gate_columns
 from ..recorded.landmarks import Landmarks
-from .claims import plain_array
+from .claims.claims import plain_array
 from .measures import Tolerance, distance
 from .report import AGREES, DIFFERS, NAN, NOTHING, Line
 from .rows import Sides

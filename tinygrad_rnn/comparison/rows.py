@@ -13,7 +13,7 @@ from ..derivation.derivation import Derivation
 from ..recorded.contributions import contributions_by_step
 from ..recorded.landmarks import Landmarks
 from ..recorded.recording import Recording, record
-from .claims import Claims, read_claims
+from .claims.claims import Claims, read_claims
 from .deriving import derived
 from .measures import Tolerance, angle, distance, first_nan
 from .report import AGREES, DIFFERS, NAN, NOTHING, Row

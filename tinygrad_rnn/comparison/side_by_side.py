@@ -9,9 +9,9 @@ import numpy as np
 
 from ..recorded.recording import Recording, record
 from .breakdown import breakdown
-from .claims import read_claims
-from .diagnosis import diagnose
-from .joined import told_by_their_numbers
+from .claims.claims import read_claims
+from .claims.joined import told_by_their_numbers
+from .diagnosis.diagnosis import diagnose
 from .lines import compare_lines
 from .measures import Tolerance, default_tolerance, first_nan
 from .referee import Referee

@@ -10,9 +10,9 @@ import numpy as np
 import tinygrad_rnn as tr
 from tests.comparison.planted.common import Network
 from tests.comparison.planted.fresh import edits_kept
+from tinygrad_rnn.comparison.diagnosis.search import Search
+from tinygrad_rnn.comparison.diagnosis.stages import further_stages, usual_stages
 from tinygrad_rnn.comparison.measures import Tolerance
-from tinygrad_rnn.comparison.search import Search
-from tinygrad_rnn.comparison.stages import further_stages, usual_stages
 from tinygrad_rnn.derivation.edits.budget import Budget
 from tinygrad_rnn.derivation.edits.editing import Bench
 from tinygrad_rnn.derivation.edits.edits import edits_of

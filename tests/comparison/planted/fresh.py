@@ -13,8 +13,8 @@ import numpy as np
 import tinygrad_rnn as tr
 from tests.comparison.planted.common import Network
 from tinygrad_rnn.comparison import rows
+from tinygrad_rnn.comparison.diagnosis.search import Search
 from tinygrad_rnn.comparison.report import Diagnosis, Report
-from tinygrad_rnn.comparison.search import Search
 from tinygrad_rnn.derivation.derivation import Derivation
 from tinygrad_rnn.derivation.edits.editing import Bench
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff.foreign import as_numpy
-from ..manual.lines import lines as lines_of_derivation
-from ..recorded.recording import Recording
+from ...autodiff.foreign import as_numpy
+from ...manual.lines import lines as lines_of_derivation
+from ...recorded.recording import Recording
 from .forms import called_as_parameters, is_object, named_arguments, run_object, unpacked
 from .one_layer import derives_a_layer, run_layer
 from .pytorch_names import translated

@@ -6,9 +6,9 @@ from collections.abc import Container, Mapping
 
 import numpy as np
 
-from ..derivation.edits.editing import Bench
-from ..derivation.edits.edits import Edit
-from .measures import Tolerance
+from ...derivation.edits.editing import Bench
+from ...derivation.edits.edits import Edit
+from ..measures import Tolerance
 
 Edits = tuple[Edit, ...]
 Off = Mapping[str, np.ndarray]  # the unexplained elements of each gradient

@@ -1,10 +1,8 @@
-"""The diagnosis: the edits of the derivation, and of its results, that lead to the given numbers.
+"""The order in which a mistake is looked for: in the arrays themselves, in the lines, in another network.
 
-First come changes of a single array, such as its transpose. Then lines of the derivation are edited, stage by stage
-(``stages``), until one edit leads to all wrong gradients (``search``); or several do together (``together``); or they
-are the right gradients of another network (``other_networks``). What fits is told apart at other numbers
-(``telling_apart``), and put in words (``wording``). Last comes the edit that leads to the first wrong line
-(``wrong_line``). A mistake that explains every wrong gradient comes before those that explain some.
+First come changes of a single array, such as its transpose. Then lines of the derivation are edited until one edit, or
+several, lead to all wrong gradients; what fits is told apart at other numbers. Last comes the edit that leads to the
+first wrong line. A mistake that explains every wrong gradient comes before those that explain some.
 """
 
 from __future__ import annotations
@@ -15,16 +13,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..derivation.derivation import Derivation
-from ..derivation.edits.budget import Budget
-from ..derivation.edits.editing import Bench, has_kinks
+from ...derivation.derivation import Derivation
+from ...derivation.edits.budget import Budget
+from ...derivation.edits.editing import Bench, has_kinks
+from ..measures import ROUNDING, largest
+from ..referee import seconds_of
+from ..report import DIFFERS, Diagnosis, Line, Row
+from ..rows import Sides
 from .arrays import CONSTANT, PENALTY, changed_arrays, in_one_sentence, misshapen
 from .asking_again import still_so, told_apart
-from .measures import ROUNDING, largest
 from .other_networks import other_networks
-from .referee import seconds_of
-from .report import DIFFERS, Diagnosis, Line, Row
-from .rows import Sides
 from .search import Search
 from .stages import further_stages, rare_stages, usual_stages
 from .telling_apart import Judge

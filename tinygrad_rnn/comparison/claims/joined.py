@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from ..measures import Tolerance
 from .claims import Claim, Claims, plain_array
-from .measures import Tolerance
 
 MOST_TOGETHER = 4
 MOST_STRANGERS, MOST_TRIED = 24, 8  # the most unknown names to look at, and to try in all orders

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..measures import Tolerance, constant_of
+from ..report import Diagnosis, Row
+from ..rows import Sides
 from .layouts import BLOCKS, in_blocks, layouts
-from .measures import Tolerance, constant_of
-from .report import Diagnosis, Row
-from .rows import Sides
 from .sizes import Sizes
 
 MOST_ROWS = 64

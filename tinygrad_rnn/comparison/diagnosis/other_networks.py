@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff.graph import Node, Observer, observe_backward
-from ..autodiff.scope import enable_grad, nothing_stopped
-from ..autodiff.tensor import tensor
-from ..derivation.edits.editing import Bench
-from ..derivation.edits.windows import windows
-from ..recorded.landmarks import Landmarks, between
-from ..recorded.recording import Recording, record
-from ..recorded.replay import Change, replay, run_again
+from ...autodiff.graph import Node, Observer, observe_backward
+from ...autodiff.scope import enable_grad, nothing_stopped
+from ...autodiff.tensor import tensor
+from ...derivation.edits.editing import Bench
+from ...derivation.edits.windows import windows
+from ...recorded.landmarks import Landmarks, between
+from ...recorded.recording import Recording, record
+from ...recorded.replay import Change, replay, run_again
 from .sizes import Sizes
 
 MOST_INSTANCES = 32

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..derivation.derivation import Derivation
-from ..derivation.edits.editing import Bench
-from .measures import Tolerance
-from .rows import Sides
+from ...derivation.derivation import Derivation
+from ...derivation.edits.editing import Bench
+from ..measures import Tolerance
+from ..rows import Sides
 
 
 class Witness:

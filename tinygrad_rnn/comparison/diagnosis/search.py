@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..derivation.derivation import Derivation
-from ..derivation.edits.alike import alike
-from ..derivation.edits.budget import Budget
-from ..derivation.edits.editing import Bench
-from ..derivation.edits.edits import Edit, Kind, edits_of, edits_of_uses
-from ..derivation.edits.everywhere import everywhere
-from ..derivation.edits.hand import Hand
-from ..derivation.edits.of_uses import distributed
-from ..derivation.equations.expressions import Reference
-from ..derivation.equations.lines import Line
-from ..derivation.equations.parts import parts
-from .measures import Tolerance, constant_of
+from ...derivation.derivation import Derivation
+from ...derivation.edits.alike import alike
+from ...derivation.edits.budget import Budget
+from ...derivation.edits.editing import Bench
+from ...derivation.edits.edits import Edit, Kind, edits_of, edits_of_uses
+from ...derivation.edits.everywhere import everywhere
+from ...derivation.edits.hand import Hand
+from ...derivation.edits.of_uses import distributed
+from ...derivation.equations.expressions import Reference
+from ...derivation.equations.lines import Line
+from ...derivation.equations.parts import parts
+from ..measures import Tolerance, constant_of
 from .situation import Edits, Situation
 
 USES = -1  # in place of a rank: the edits of what a line reads

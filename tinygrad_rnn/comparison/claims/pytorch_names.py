@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.array_node import value_of
+from ...autodiff.array_node import value_of
 
 PATTERN = re.compile(
     r"(?P<prefix>(?:.*\.)?)(?P<kind>weight|bias)_(?P<of>ih|hh|hr)(?:_l(?P<layer>\d+)(?P<reverse>_reverse)?)?"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..derivation.edits.alike import alike
-from ..derivation.edits.everywhere import one_instance, recomputed
-from ..derivation.edits.of_factors import factors_of, groups_left_out, groups_of
+from ...derivation.edits.alike import alike
+from ...derivation.edits.everywhere import one_instance, recomputed
+from ...derivation.edits.of_factors import factors_of, groups_left_out, groups_of
 from .search import Explanation, Search
 from .together import Together
 

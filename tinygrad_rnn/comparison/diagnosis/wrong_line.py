@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from ..derivation.derivation import Derivation, derive
-from ..derivation.edits.budget import Budget
-from ..derivation.edits.editing import Bench
-from ..derivation.edits.edits import Edit, edits_that_fit
-from ..derivation.edits.hand import Hand
-from ..derivation.equations.quantities import Quantity
-from ..recorded.recording import Recording
+from ...derivation.derivation import Derivation, derive
+from ...derivation.edits.budget import Budget
+from ...derivation.edits.editing import Bench
+from ...derivation.edits.edits import Edit, edits_that_fit
+from ...derivation.edits.hand import Hand
+from ...derivation.equations.quantities import Quantity
+from ...recorded.recording import Recording
+from ..claims.claims import plain_array
+from ..lines import Book, Request, requested
+from ..measures import Tolerance
+from ..report import Diagnosis
+from ..rows import Sides
 from .arrays import CHANGES_OF_AN_ARRAY, Given
-from .claims import plain_array
-from .lines import Book, Request, requested
-from .measures import Tolerance
-from .report import Diagnosis
-from .rows import Sides
 from .sizes import Sizes
 from .wording import Words
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.graph import Node
-from ..recorded.landmarks import Landmarks, label_of
-from ..recorded.loss_terms import entering_cotangents
+from ...autodiff.graph import Node
+from ...recorded.landmarks import Landmarks, label_of
+from ...recorded.loss_terms import entering_cotangents
 
 
 def derives_a_layer(module: Any) -> bool:

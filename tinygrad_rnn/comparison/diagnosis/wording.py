@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..derivation.backward.names import LETTERS
-from ..derivation.edits.edits import Edit
-from ..derivation.edits.of_terms import LEFT_OUT, OTHER_SIGN
-from ..derivation.equations.expressions import Expression, Number, Reference
-from ..derivation.equations.lines import Line
-from ..derivation.equations.parts import parts, replaced
-from ..derivation.equations.quantities import Quantity
-from ..derivation.writing.writer import TextWriter
-from .report import Diagnosis
+from ...derivation.backward.names import LETTERS
+from ...derivation.edits.edits import Edit
+from ...derivation.edits.of_terms import LEFT_OUT, OTHER_SIGN
+from ...derivation.equations.expressions import Expression, Number, Reference
+from ...derivation.equations.lines import Line
+from ...derivation.equations.parts import parts, replaced
+from ...derivation.equations.quantities import Quantity
+from ...derivation.writing.writer import TextWriter
+from ..report import Diagnosis
 
 LONGEST_MEANING = 150  # characters; what is longer explains nothing
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..derivation.edits.alike import alike
-from ..derivation.edits.editing import Bench
-from ..derivation.edits.edits import edits_of_edited
-from ..derivation.equations.lines import Line
+from ...derivation.edits.alike import alike
+from ...derivation.edits.editing import Bench
+from ...derivation.edits.edits import edits_of_edited
+from ...derivation.equations.lines import Line
 from .search import Explanation, Search
 from .situation import Edits, Off, Situation, count
 from .witness import Witness

@@ -11,13 +11,13 @@ from functools import cached_property
 
 import numpy as np
 
-from ..derivation.derivation import Derivation
-from ..derivation.edits.editing import Bench
-from ..derivation.edits.edits import Edit
-from ..derivation.edits.of_terms import LEFT_OUT
-from ..derivation.equations.parts import reads_derivatives
-from .measures import Tolerance
-from .rows import Sides
+from ...derivation.derivation import Derivation
+from ...derivation.edits.editing import Bench
+from ...derivation.edits.edits import Edit
+from ...derivation.edits.of_terms import LEFT_OUT
+from ...derivation.equations.parts import reads_derivatives
+from ..measures import Tolerance
+from ..rows import Sides
 from .search import Explanation
 from .witness import Witness
 

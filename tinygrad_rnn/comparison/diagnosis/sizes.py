@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..recorded.gates import gate_columns
-from ..recorded.landmarks import Landmarks
-from ..recorded.loss_terms import entering_cotangents
-from ..recorded.recording import Recording
+from ...recorded.gates import gate_columns
+from ...recorded.landmarks import Landmarks
+from ...recorded.loss_terms import entering_cotangents
+from ...recorded.recording import Recording
 
 
 class Sizes:

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.scope import no_grad
-from ..recorded.landmarks import Landmarks
-from ..recorded.recording import Recording
+from ...autodiff.scope import no_grad
+from ...recorded.landmarks import Landmarks
+from ...recorded.recording import Recording
+from ..report import Diagnosis
+from ..rows import Sides
 from .arrays import changed_arrays
-from .report import Diagnosis
-from .rows import Sides
 
 Axis = tuple[int, int]  # the name of an array, and the number of an axis
 MOST_TRIALS = 500
