@@ -274,13 +274,8 @@ class Book:
             "the value that you mean with tr.named('delta', ...) or tr.named('a', ...)"
         )
 
-    def look_up(self, request: Request, place: Place, found: Mapping[Node, np.ndarray] | None = None) -> np.ndarray:
-        """The right array for a request.
-
-        Args:
-            request: the requested line.
-            place: its place in the recording.
-            found: cotangents from a walk other than the right one.
+    def look_up(self, request: Request, place: Place) -> np.ndarray:
+        """The right array for a request, at its place in the recording.
 
         Raises:
             KeyError: there is no such loss term, or the loss doesn't depend on the value.
@@ -290,7 +285,7 @@ class Book:
         if not request.is_derivative:
             arrays = [np.asarray(node._data) for node in place.nodes]
         else:
-            known = self._cotangents_of(request.term) if found is None else found
+            known = self._cotangents_of(request.term)
             arrays = [
                 sum((known[twin] for twin in self._twins.get(node, [node]) if twin in known), np.zeros_like(node._data))
                 for node in place.nodes

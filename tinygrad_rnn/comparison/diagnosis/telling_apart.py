@@ -72,7 +72,7 @@ class Judge:
         conventions = [kind for kind in kinds if all(edit.is_convention for edit in kind[0].edits)]
         asked = self._asked
         if asked is not None:
-            left = [one for one, gradients in kinds if all(self._equal(n, gradients[n], asked[n]) for n in one.names)]
+            left = [one for one, gradients in kinds if all(self._equal(gradients[n], asked[n]) for n in one.names)]
             said = f"Of {len(kinds)} mistakes that fit, {len(left)} still did at other values of the parameters."
             if not left and conventions:
                 left = [one for one, _ in conventions][:1]
@@ -133,9 +133,9 @@ class Judge:
             return None
 
     def _same(self, a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
-        return all(self._equal(name, a[name], b[name]) for name in self.names)
+        return all(self._equal(a[name], b[name]) for name in self.names)
 
-    def _equal(self, name: str, a: np.ndarray, b: np.ndarray) -> bool:
+    def _equal(self, a: np.ndarray, b: np.ndarray) -> bool:
         return self.tolerance.equal(a, b, beside=self.bench.largest)
 
     @cached_property
