@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..running.evaluate import Running, evaluate
-from .editing import Values
+from .editing import Bench
 
 if TYPE_CHECKING:
     from .derived import Derived
@@ -16,29 +15,11 @@ if TYPE_CHECKING:
 MOST_TRIES = 4
 
 
-class Draw(NamedTuple):
-    """Numbers, and the values of the right lines at these numbers.
-
-    Attributes:
-        running: the right values of all lines; zeros before the first step and after the last.
-        arrays: parameters and data by name.
-    """
-
-    running: Running
-    arrays: dict[str, np.ndarray]
-
-
-def draws(derivation: Derived, rng: np.random.Generator, others: int = 2) -> Iterator[Draw]:
-    """The recorded numbers, then some others at which all lines have finite values.
-
-    Args:
-        derivation: the derivation whose lines are run.
-        rng: the generator from which the others are drawn.
-        others: the number of others.
-    """
-    parameters = {derivation.names[name]: _in_float64(value) for name, value in derivation.parameters.items()}
+def draws(derivation: Derived, rng: np.random.Generator, others: int = 2) -> Iterator[Bench]:
+    """Right runs with the recorded numbers, then with some others, drawn so that all lines have finite values."""
+    parameters = {name: _in_float64(value) for name, value in derivation.parameters.items()}
     data = {name: _in_float64(value) for name, value in derivation.data.items()}
-    yield _draw(derivation, parameters, data)
+    yield Bench(derivation, parameters, data)
     found = 0
     for _ in range(MOST_TRIES * others):
         drawn = _tried(
@@ -53,21 +34,13 @@ def draws(derivation: Derived, rng: np.random.Generator, others: int = 2) -> Ite
             return
 
 
-def _draw(derivation: Derived, parameters: dict[str, Any], data: dict[str, Any]) -> Draw:
-    running = Running(parameters, data)
-    for quantity, by_step in evaluate(derivation.lines, parameters, data, {}).items():
-        running.values[quantity] = Values(np.zeros(quantity.shape), ())
-        running.values[quantity].update(by_step)
-    return Draw(running, {**data, **parameters})
-
-
-def _tried(derivation: Derived, parameters: dict[str, Any], data: dict[str, Any]) -> Draw | None:
+def _tried(derivation: Derived, parameters: dict[str, Any], data: dict[str, Any]) -> Bench | None:
     try:
         with np.errstate(all="ignore"):
-            drawn = _draw(derivation, parameters, data)
+            drawn = Bench(derivation, parameters, data)
     except Exception:  # these numbers can't be used: an index is out of range, a matrix has no inverse
         return None
-    values = [v for by_step in drawn.running.values.values() for v in by_step.values() if v is not None]
+    values = [v for by_step in drawn.right.values.values() for v in by_step.values() if v is not None]
     return drawn if all(np.all(np.isfinite(v)) for v in values) else None
 
 

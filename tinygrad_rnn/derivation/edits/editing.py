@@ -14,7 +14,7 @@ from ..equations.lines import Line, in_order_of_computation
 from ..equations.making import zeros
 from ..equations.parts import closure, parts, replaced
 from ..equations.quantities import Quantity
-from ..running.evaluate import Run, Running, compiled
+from ..running.evaluate import Run, Running, compiled, compiled_line
 from .edits import Edit
 from .kinks import is_kink
 
@@ -79,7 +79,7 @@ class Bench:
         self.parameters = {derivation.names[name]: value for name, value in values.items()}
         self.shapes = {derivation.names[name]: value.shape for name, value in values.items()}
         self.lines = derivation.lines
-        self._functions = {line: compiled(line.expression) for line in self.lines}
+        self._functions = {line: compiled_line(line) for line in self.lines}
         self._empty = {q: (np.zeros(q.shape), set(q.steps or (None,))) for q in self._quantities()}
         self.visits = [(line, t, self._functions[line]) for line, t in in_order_of_computation(self.lines)]
         self._reached: dict[frozenset[Quantity], _Plan] = {}

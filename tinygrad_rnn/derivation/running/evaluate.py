@@ -219,12 +219,14 @@ def evaluate(
         edits: other right-hand sides for some lines.
     """
     lines = list(lines)
-    functions = {}
-    for line in lines:
-        function = compiled(edits.get(line, line.expression))
-        entries = line.quantity.entries
-        functions[line] = _for_each_entry(function, entries, line.quantity.shape) if entries else function
+    functions = {line: compiled_line(line, edits.get(line)) for line in lines}
     run = Running(parameters, data)
     for line, t in in_order_of_computation(lines):
         run.values.setdefault(line.quantity, {})[t] = functions[line](run, t)
     return run.values
+
+
+def compiled_line(line: Line, edited: Expression | None = None) -> Run:
+    """A line's right-hand side, or another one in its place, as a function of a run and a step."""
+    function, quantity = compiled(line.expression if edited is None else edited), line.quantity
+    return _for_each_entry(function, quantity.entries, quantity.shape) if quantity.entries else function

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..backward.names import row_name
 from ..edits.budget import Budget
-from ..edits.draws import Draw, draws
+from ..edits.draws import draws
+from ..edits.editing import Bench
 from ..edits.edits import Edit, edits_that_fit
 from ..edits.hand import Hand
 from ..equations.expressions import ARRIVING, Data, Step
@@ -50,7 +51,7 @@ class Marker:
         self.hand = Hand(derivation)
 
     @cached_property
-    def draws(self) -> list[Draw]:
+    def draws(self) -> list[Bench]:
         """The numbers at which answers are tried."""
         return list(draws(self.derivation, np.random.default_rng(self.seed)))
 
@@ -89,14 +90,15 @@ class Marker:
                     found[row_name(part.operands[0].name)] = part.operands[0].name
         return found
 
-    def _names(self, draw: Draw, line: Line, t: int | None) -> dict[str, Any]:
+    def _names(self, draw: Bench, line: Line, t: int | None) -> dict[str, Any]:
         """The values of an answer's names, at one step."""
         found: dict[str, Any] = {"t": t, "T": self.writer.last}
+        arrays = {**draw.data, **draw.parameters}
         for name, whole in self.rows.items():
             called = f"row_of_{whole}" if whole.startswith(ARRIVING) else name
-            rows = draw.arrays[whole]
+            rows = arrays[whole]
             found[called] = AtSteps(name, tuple(range(1, len(rows) + 1)), self._row_of(rows))
-        for name, array in draw.arrays.items():
+        for name, array in arrays.items():
             if name in self.source.names:
                 found[self.source.names[name]] = self.turned(array)
         for quantity in dict.fromkeys(other.quantity for other in self.lines):
@@ -108,7 +110,7 @@ class Marker:
         alike = {unicodedata.normalize("NFKC", printed): name for printed, name in self._printed.items()}
         return {**{printed: found[name] for printed, name in alike.items() if name in found}, **found}
 
-    def _reader(self, draw: Draw, quantity: Quantity, origin: Place) -> Callable[..., Any]:
+    def _reader(self, draw: Bench, quantity: Quantity, origin: Place) -> Callable[..., Any]:
         """A function that gives the values of a quantity for an answer, but none that depend on the answer's line."""
 
         def read(t: int | None = None) -> Any:
@@ -116,7 +118,7 @@ class Marker:
                 name = f"{self.source.names[quantity]}{'' if t is None else f'[{t}]'}"
                 why = "is what this line gives" if (quantity, t) == origin else "is computed from this line"
                 raise Circular(f"{name} {why}; begin with what was known before")
-            return self.turned(draw.running.values[quantity][t])
+            return self.turned(draw.right.values[quantity][t])
 
         return read
 
@@ -194,8 +196,8 @@ class Marker:
         """Return True if an edit of a line gives an answer's values."""
         edited = compiled(edit.expression)
 
-        def is_given(draw: Draw, t: int | None, value: np.ndarray) -> bool:
-            found = edited(draw.running, t)
+        def is_given(draw: Bench, t: int | None, value: np.ndarray) -> bool:
+            found = edited(draw.right, t)
             return _close(value, np.broadcast_to(0.0 if found is None else found, edit.line.shape))
 
         with np.errstate(all="ignore"):
@@ -255,8 +257,8 @@ def _by_step(line: Line, values: Any, shape: tuple[int, ...]) -> list[list[Any]]
     return [list(array)]
 
 
-def _right(draw: Draw, line: Line, t: int | None) -> np.ndarray:
-    return np.broadcast_to(draw.running.values[line.quantity][t], line.shape)
+def _right(draw: Bench, line: Line, t: int | None) -> np.ndarray:
+    return np.broadcast_to(draw.right.values[line.quantity][t], line.shape)
 
 
 def _as_array(value: Any, right: np.ndarray, t: int | None) -> np.ndarray:
