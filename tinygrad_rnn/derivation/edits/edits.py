@@ -17,10 +17,10 @@ from ..equations.arithmetic import is_sum
 from ..equations.expressions import Expression, Number
 from ..equations.lines import Line
 from ..equations.parts import at, parts, places, put, reads_derivatives
-from . import of_parts, of_steps
 from .budget import Budget
 from .found import instead
 from .hand import Hand
+from .kinds import OF_USES, PARTS, RANKS, WHOLE
 from .kinks import without_kinks
 from .of_uses import written_out
 from .of_values import transposes_together
@@ -28,7 +28,6 @@ from .of_values import transposes_together
 Path = tuple[int, ...]
 Kind = Callable[[Expression, Line, Hand], Iterator[tuple[Any, ...]]]
 Forms = Callable[[Line], Iterator[tuple[Path, Expression]]]
-RANKS = 3
 MOST_PIECES = 8
 
 
@@ -144,7 +143,7 @@ def edits_of_edited(edit: Edit, hand: Hand, rank: int | None = None) -> Iterator
 
 
 def edits_of_uses(
-    line: Line, hand: Hand, kinds: Sequence[Kind] = of_parts.PLAIN, forms: Forms = written_out
+    line: Line, hand: Hand, kinds: Sequence[Kind] = OF_USES, forms: Forms = written_out
 ) -> Iterator[Edit]:
     """The edits of what a line reads, made in this line alone.
 
@@ -157,7 +156,7 @@ def edits_of_uses(
     seen = {line.expression}
     for start, whole in forms(line):
         meaning = at(whole, start)
-        for piece in _pieces(meaning) if kinds is of_parts.PLAIN else ():
+        for piece in _pieces(meaning) if kinds is OF_USES else ():
             expression = _new(whole, start, piece, seen)
             if expression is not None:
                 yield Edit(line, expression, *instead(piece, meaning)[1:], start, written_out=whole)
@@ -212,9 +211,7 @@ def edits_that_fit(lines: Iterable[Line], hand: Hand, fits: Callable[[Edit], boo
 def changes_of(part: Expression, line: Line, place: Path, hand: Hand, ranks: Iterable[int]) -> Iterator[Change]:
     """The possible changes of a part of a line."""
     for rank in ranks:
-        kinds = [*of_parts.KINDS[rank], *of_steps.KINDS[rank]]
-        kinds += [] if place else [*of_parts.WHOLE[rank], *of_steps.WHOLE[rank]]
-        for kind in kinds:
+        for kind in (*PARTS[rank], *(() if place else WHOLE[rank])):
             yield from (Change(*found) for found in _all(kind(part, line, hand)))
 
 

@@ -224,12 +224,8 @@ class Hand:
 
     def argument_of(self, reference: Reference) -> Expression | None:
         """The argument of the function that computes a quantity: its pre-activation."""
-        for equation in reference.quantity.equations[::-1]:
-            inner = equation.expression
-            if isinstance(inner, Apply) and len(inner.operands) == 1 and inner.operands[0].shape == inner.shape:
-                found = inner.operands[0]
-                return found.shifted(reference.shift) if reference.shift else found
-        return None
+        function = self.function_of(reference)
+        return None if function is None else function.operands[0].shifted(reference.shift or 0)
 
     def function_of(self, reference: Reference) -> Apply | None:
         """The function that computes a quantity, with its argument."""

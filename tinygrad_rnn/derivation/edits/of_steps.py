@@ -335,11 +335,3 @@ def _flat(setting: Any) -> Iterator[Any]:
             yield from _flat(part)
     else:
         yield setting
-
-
-KINDS = (
-    (steps_beside, rows_beside, sums_over_steps, terms_at_steps, puts, puts_over_steps),
-    (derivatives_beside, terms_beside, terms_late, rows_of_derivatives),
-    (),
-)
-WHOLE = ((), (first_steps, sums_for_one_step), ())
