@@ -110,12 +110,12 @@ class Search:
         return [*self.edits(line, 0), *self.edits(line, 1)]
 
     def singles(self, rank: int) -> Iterator[Edits]:
-        """One edit of a line on which all wrong gradients depend."""
+        """Single edits of lines on which all wrong gradients depend."""
         for line in self.lines_that_reach(self.wrong.keys()):
             yield from ((edit,) for edit in self.edits(line, rank))
 
     def uses(self, lines: Iterable[Line], kinds: Sequence[Kind] | None = None) -> Iterator[Edits]:
-        """One edit of what a line reads, of all kinds or of some."""
+        """Single edits of what lines read, of all kinds or of some."""
         for line in lines:
             edits = self.edits_of_uses(line) if kinds is None else edits_of_uses(line, self.hand, kinds)
             yield from ((edit,) for edit in edits)
@@ -129,13 +129,13 @@ class Search:
         return self._edits[line, USES]
 
     def at_ends(self) -> Iterator[Edits]:
-        """One edit at the first or the last step alone."""
+        """Single edits at the first or the last step alone."""
         for line in self.lines_that_reach(self.wrong.keys()):
             for edit in self.common(line) if len(line.steps) > 1 else ():
                 yield from ((replace(edit, steps=end),) for end in ("last", "first"))
 
     def forward(self) -> Iterator[Edits]:
-        """One edit of the forward pass, whose values the backward pass then reads."""
+        """Single edits of the forward pass, whose values the backward pass then reads."""
         for line in self.derivation.lines:
             if line.kind == "forward" and line.quantity is not self.derivation.loss:
                 yield from ((edit,) for edit in self.common(line) if not self._feeds_back(edit))

@@ -23,7 +23,7 @@ def usual_stages(search: Search) -> Stages:
 
 
 def further_stages(search: Search) -> Stages:
-    """One edit of another kind, or the same one in several lines."""
+    """Single edits of other kinds, or the same one in several lines."""
     wrong, fitting = search.wrong.keys(), search.fitting
     yield fitting(search.singles(1), "other edits")
     own, every = search.lines_of(wrong), search.lines_that_reach(wrong, all_of_them=False)
