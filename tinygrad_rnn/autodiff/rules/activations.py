@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import elementwise, primitive
-from .arrays import array_of
+from .arrays import array_of, in_real_numbers
 from .elementwise import masked
 from .special import erf
 
@@ -31,10 +31,8 @@ def exponential(x: Any) -> Any:
 def _sigmoid(x: Any) -> Any:
     if is_object_array(x):
         return _element_method(x, "sigmoid")
-    if array_of(x).dtype.kind in "bui":  # unsigned numbers have no negatives, and exponentials would get half precision
-        x = array_of(x).astype(np.float64)
     with np.errstate(over="ignore"):  # 1 / inf is 0, which is right; both tails keep their digits
-        denominator = exponential(-x)
+        denominator = exponential(-in_real_numbers(array_of(x)))
         denominator += 1
         return np.divide(1, denominator, out=denominator) if type(denominator) is np.ndarray else 1 / denominator
 
@@ -44,14 +42,19 @@ def _relu(x: Any) -> Any:
 
 
 def _softplus(x: Any) -> Any:
+    x = in_real_numbers(array_of(x))
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _log_sigmoid(x: Any) -> Any:
+    return -_softplus(-in_real_numbers(array_of(x)))
 
 
 logistic = elementwise(_sigmoid, lambda ans, x: ans * (1 - ans), name="sigmoid")
 _of_positive = [lambda g, ans, x: masked(g, x > 0)]
 rectifier = primitive(_relu, _of_positive, _of_positive, name="relu", by_element=True)
 soft_rectifier = elementwise(_softplus, lambda ans, x: sigmoid(x), name="softplus")
-log_logistic = elementwise(lambda x: -_softplus(np.negative(x)), lambda ans, x: sigmoid(-x), name="log_sigmoid")
+log_logistic = elementwise(_log_sigmoid, lambda ans, x: sigmoid(-x), name="log_sigmoid")
 
 
 def sigmoid(x: Any) -> Any:
@@ -65,7 +68,7 @@ def sigmoid(x: Any) -> Any:
         >>> float(tr.sigmoid(0.0)), float(tr.sigmoid(-800.0))
         (0.5, 0.0)
     """
-    return logistic(x)
+    return logistic(in_real_numbers(x))
 
 
 def log_sigmoid(x: Any) -> Any:
@@ -79,7 +82,7 @@ def log_sigmoid(x: Any) -> Any:
         >>> float(tr.log_sigmoid(-800.0))
         -800.0
     """
-    return log_logistic(x)
+    return log_logistic(in_real_numbers(x))
 
 
 def softplus(x: Any) -> Any:
@@ -93,7 +96,7 @@ def softplus(x: Any) -> Any:
         >>> float(tr.softplus(800.0))
         800.0
     """
-    return soft_rectifier(x)
+    return soft_rectifier(in_real_numbers(x))
 
 
 def relu(x: Any) -> Any:
@@ -128,7 +131,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 
 def _exponential_below_0(x: Any) -> Any:
     """exp(x) - 1 where x isn't positive. The inner choice keeps the other side from overflowing unseen."""
-    return np.expm1(np.where(x > 0, 0, x))
+    return np.expm1(np.where(x > 0, 0, in_real_numbers(x)))
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:

@@ -12,6 +12,16 @@ def array_of(x: Any) -> Any:
     return x if hasattr(x, "dtype") else np.asarray(x)
 
 
+def in_real_numbers(x: Any) -> Any:
+    """An array as it is, whole numbers and conditions in float64; what has no dtype as it is.
+
+    Unsigned numbers have no negatives, and NumPy computes exponentials of short whole numbers in half precision.
+    Functions call this before an operation is recorded, so that compiled ones begin with real numbers, too.
+    """
+    kind = getattr(getattr(x, "dtype", None), "kind", None)
+    return x.astype(np.float64) if kind in ("b", "u", "i") else x
+
+
 def in_dtype(a: Any, dtype: Any, kinds: str = "f") -> Any:
     """An array in the dtype in which a function is asked to compute, None for its own.
 

@@ -133,6 +133,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     axis = one_axis(axis, a.ndim)
     parts = [part if part is a else _beside(a, part, axis) for part in (prepend, a, append) if part is not None]
     a = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+    difference = np.not_equal if a.dtype == bool else np.subtract
     for _ in range(n):
-        a = a[_along(axis, a.ndim, slice(1, None))] - a[_along(axis, a.ndim, slice(None, -1))]
+        a = difference(a[_along(axis, a.ndim, slice(1, None))], a[_along(axis, a.ndim, slice(None, -1))])
     return a

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides
+from .arrays import array_of, in_real_numbers
 from .indexing import getitem
 
 
@@ -16,7 +17,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
 
     At a point the slope is that of the line to its right, at the last point that of the last line.
     """
-    xp, fp = (a if hasattr(a, "shape") else np.asarray(a) for a in (xp, fp))
+    xp, fp = (in_real_numbers(array_of(a)) for a in (xp, fp))
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
         raise ValueError(f"interp: points xp of shape {xp.shape} and fp of shape {fp.shape}: takes as many of each")
     inside = np.clip(x, xp[0], xp[-1])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides, primitive
+from .arrays import in_real_numbers
 from .indexing import output
 
 
@@ -44,13 +45,13 @@ def _scaled(a: Any, by: Any) -> Any:
 
 # --- inverse and determinant -----------------------------------------------------------------------------------------
 
-inv = overrides(np.linalg.inv)(
-    primitive(
-        np.linalg.inv,
-        [lambda g, ans, a: -_t(ans) @ g @ _t(ans)],
-        [lambda v, ans, a: -ans @ v @ ans],
-    )
-)
+inverse = primitive(np.linalg.inv, [lambda g, ans, a: -_t(ans) @ g @ _t(ans)], [lambda v, ans, a: -ans @ v @ ans])
+
+
+@overrides(np.linalg.inv)
+def inv(a: Any) -> Any:
+    """np.linalg.inv."""
+    return inverse(in_real_numbers(a))
 
 
 def _cofactors(a: Any) -> Any:
@@ -117,6 +118,7 @@ solved = primitive(lambda a, b: np.linalg.solve(a, b), _solved_vjp, _solved_jvp,
 @overrides(np.linalg.solve)
 def solve(a: Any, b: Any) -> Any:
     """np.linalg.solve; b is one vector if it has one axis, else matrices (as in NumPy 2)."""
+    a, b = in_real_numbers(a), in_real_numbers(b)
     if np.ndim(b) == 1:
         return np.squeeze(solved(a, np.expand_dims(_filled(a, b, 1), -1)), -1)
     return solved(a, _filled(a, b, 2))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, Rule, elementwise, linear, overrides, primitive, without_gradient
-from .arrays import array_of
+from .arrays import array_of, in_real_numbers
 
 
 def row(f: Any, *derivatives: Rule | int) -> Primitive:
@@ -37,12 +37,13 @@ reciprocal = row(np.reciprocal, lambda ans, x: -ans * ans)
 
 def _power_of_base(ans: Any, x: Any, y: Any) -> Any:
     """The derivative by x: y x^(y-1), which is 0 where y is 0, even at x = 0."""
+    y = in_real_numbers(y)
     return y * x ** np.where((x == 0) & (y == 0), 1, y - 1)
 
 
 def _power_of_exponent(ans: Any, x: Any, y: Any) -> Any:
     """The derivative by y: x^y log x, which is 0 where x is 0."""
-    return ans * np.log(np.where(x == 0, 1, x))
+    return ans * np.log(np.where(x == 0, 1, in_real_numbers(x)))
 
 
 power_of = elementwise(np.power, _power_of_base, _power_of_exponent)
@@ -110,11 +111,15 @@ tan = row(np.tan, lambda ans, x: 1 + ans * ans)
 arcsin = row(np.arcsin, lambda ans, x: 1 / np.sqrt((1 - x) * (1 + x)))
 arccos = row(np.arccos, lambda ans, x: -1 / np.sqrt((1 - x) * (1 + x)))
 arctan = row(np.arctan, lambda ans, x: 1 / (1 + x * x))
-arctan2 = row(
-    np.arctan2,
-    lambda ans, y, x: x / (x * x + y * y),
-    lambda ans, y, x: -y / (x * x + y * y),
-)
+
+
+def _over_square(a: Any, x: Any, y: Any) -> Any:
+    """The number a over the square of the distance of (x, y) from the origin."""
+    x, y = in_real_numbers(x), in_real_numbers(y)
+    return a / (x * x + y * y)
+
+
+arctan2 = row(np.arctan2, lambda ans, y, x: _over_square(x, x, y), lambda ans, y, x: -_over_square(y, x, y))
 sinh = row(np.sinh, lambda ans, x: np.cosh(x))
 cosh = row(np.cosh, lambda ans, x: np.sinh(x))
 tanh = row(np.tanh, lambda ans, x: 1 - ans * ans)

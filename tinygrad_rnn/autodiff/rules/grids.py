@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides
-from .arrays import in_dtype
+from .arrays import in_dtype, in_real_numbers
 from .axes import one_axis, several_axes
 
 
@@ -19,6 +19,7 @@ def linspace(
     if num < 0:
         raise ValueError(f"linspace: num={num} must not be negative")
     gaps = num - 1 if endpoint else num
+    start, stop = in_real_numbers(start), in_real_numbers(stop)
     difference = np.subtract(stop, start)
     places = np.reshape(np.arange(num) / max(gaps, 1), (num, *[1] * np.ndim(difference)))
     points = start + difference * places.astype(np.result_type(difference), copy=False)
@@ -38,6 +39,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     if len(varargs) not in (0, 1, len(axes)):
         raise TypeError(f"gradient: {len(varargs)} distances for {len(axes)} axes")
     distances = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
+    f = in_real_numbers(f)
     slopes = tuple(_slope(f, h, i) for h, i in zip(distances, axes))
     return slopes[0] if len(slopes) == 1 else slopes
 

@@ -15,18 +15,12 @@ import numpy as np
 
 from ..registry import elementwise, overrides, primitive
 from .activations import exponential, is_object_array, sigmoid
-from .arrays import array_of
+from .arrays import array_of, in_real_numbers
 from .axes import Axis, reduced_axes
 from .joining import without_lists
 from .reductions import restore
 
 # --- the sum of exponentials, on plain arrays ------------------------------------------------------------------------
-
-
-def _numbers(a: Any) -> Any:
-    """An array whose elements can be subtracted; whole numbers and conditions as float64."""
-    a = array_of(a)
-    return a.astype(np.float64) if a.dtype.kind in "bui" else a
 
 
 def _rows(a: Any, axis: Axis) -> Any:
@@ -84,7 +78,7 @@ def _others(weights: Any, axis: Axis, places: Any) -> Any:
 
 
 def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    a = _numbers(a)
+    a = in_real_numbers(array_of(a))
     if a.size == 0:
         total = np.full_like(np.sum(a, axis=axis, keepdims=True), -np.inf)  # the logarithm of an empty sum
     else:
@@ -128,7 +122,7 @@ def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         >>> round(float(tr.logsumexp([1000.0, 1000.0])), 4)
         1000.6931
     """
-    a = without_lists(None, a)
+    a = in_real_numbers(without_lists(None, a))
     return log_sum_exp(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
@@ -136,7 +130,7 @@ def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _softmax(a: Any, axis: Axis = None) -> Any:
-    a = _numbers(a)
+    a = in_real_numbers(array_of(a))
     if a.size == 0:
         return np.exp(a)
     with np.errstate(over="ignore"):
@@ -149,7 +143,7 @@ softmax_of = primitive(_softmax, [_softmax_along], [_softmax_along], name="softm
 
 
 def _log_softmax(a: Any, axis: Axis = None) -> Any:
-    a = _numbers(a)
+    a = in_real_numbers(array_of(a))
     if a.size == 0:
         return np.exp(a)
     shifted, _, places = _shifted(a, axis)
@@ -178,7 +172,7 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
         >>> tr.softmax(np.array([1000.0, 1000.0])).tolist()
         [0.5, 0.5]
     """
-    x = without_lists(None, x)
+    x = in_real_numbers(without_lists(None, x))
     return softmax_of(x, axis=reduced_axes(axis, np.ndim(x)))
 
 
@@ -195,7 +189,7 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
         >>> tr.log_softmax(np.array([-2000.0, 0.0])).tolist()
         [-2000.0, 0.0]
     """
-    x = without_lists(None, x)
+    x = in_real_numbers(without_lists(None, x))
     return log_softmax_of(x, axis=reduced_axes(axis, np.ndim(x)))
 
 

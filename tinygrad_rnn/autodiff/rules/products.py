@@ -152,7 +152,12 @@ def cheapest_order(sizes: list[int]) -> dict[tuple[int, int], int]:
 def multi_dot(arrays: Any) -> Any:
     """np.linalg.multi_dot: a chain of matrix products, in the cheapest order."""
     arrays = list(arrays)
+    if len(arrays) == 2:
+        return np.dot(*arrays)
     first, last = np.ndim(arrays[0]), np.ndim(arrays[-1])
+    if len(arrays) < 2 or not {first, last} <= {1, 2} or any(np.ndim(a) != 2 for a in arrays[1:-1]):
+        shapes = ", ".join(str(np.shape(a)) for a in arrays)
+        raise ValueError(f"multi_dot of shapes {shapes}: takes matrices, two or more; the ends may be vectors")
     if first == 1:
         arrays[0] = np.reshape(arrays[0], (1, -1))
     if last == 1:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides
-from .arrays import in_dtype
+from .arrays import in_dtype, in_real_numbers
 from .axes import Axis, counted_axes, reduced_axes, several_axes
 from .reductions import count_along, selected
 
@@ -164,6 +164,7 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
                 "element, or one for each place along axis="
             )
         weights = np.reshape(weights, (-1, *[1] * (np.ndim(a) - 1 - axis[0])))
+    a = in_real_numbers(a)
     total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
     mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
     return (mean, total) if returned else mean
@@ -200,18 +201,25 @@ def nanstd(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdi
     return std(a, reduced_axes(axis, a.ndim), dtype, ddof, keepdims, np.logical_not(np.isnan(a)))
 
 
+def _without_nans(extreme: Any, least: float, a: Any, axis: Axis, keepdims: bool) -> Any:
+    """The largest or smallest element: NaNs are left out, by taking them for the least; NaN without any other."""
+    if a.dtype.kind != "f":
+        return extreme(a, axis=axis, keepdims=keepdims)
+    missing = np.isnan(a)
+    found = extreme(np.where(missing, least, a), axis=axis, keepdims=keepdims)
+    return np.where(np.all(missing, axis=axis, keepdims=keepdims), np.nan, found)
+
+
 @overrides(np.nanmax)
 def nanmax(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """np.nanmax: NaNs are left out; NaN if there is nothing else."""
-    missing = np.isnan(a)
-    found = np.max(np.where(missing, -np.inf, a), axis=axis, keepdims=keepdims)
-    return np.where(np.all(missing, axis=axis, keepdims=keepdims), np.nan, found)
+    return _without_nans(np.max, -np.inf, a, axis, keepdims)
 
 
 @overrides(np.nanmin)
 def nanmin(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """np.nanmin: NaNs are left out; NaN if there is nothing else."""
-    return np.negative(nanmax(np.negative(a), axis, keepdims))
+    return _without_nans(np.min, np.inf, a, axis, keepdims)
 
 
 # --- norms: each has gradient 0 at 0 ---------------------------------------------------------------------------------

@@ -229,7 +229,7 @@ def _reduction(op: Any) -> Callable[..., Found]:
 
 
 def _along_axes(a: Any, axis: Any = None) -> Found:
-    return a.shape, a.dtype if a.dtype.kind == "f" else np.float64
+    return a.shape, a.dtype if a.dtype.kind == "f" else np.dtype(np.float64)
 
 
 def _reshape(a: Any, shape: Any) -> Found | None:

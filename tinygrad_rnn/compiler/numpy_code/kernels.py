@@ -27,11 +27,15 @@ REDUCERS: dict[Any, str] = {
 
 
 def _power(value: Value, out: str, x: str) -> list[str] | None:
-    """``x ** exponent``, for which NumPy has shorter ways that differ from its ``power`` at -0.0 and -inf."""
+    """``x ** exponent``, for which NumPy has shorter ways that differ from its ``power`` at -0.0 and -inf.
+
+    They are for arrays whose powers have their own dtype: a condition has no ``positive``.
+    """
     exponent = value.keywords["exponent"]
     if not is_written_out(exponent):
         return None
-    shorter = {2: "square", 1: "positive", 0.5: "sqrt", -1: "reciprocal"}.get(exponent)
+    keeps_dtype = value.args[0].dtype == value.dtype
+    shorter = {2: "square", 1: "positive", 0.5: "sqrt", -1: "reciprocal"}.get(exponent) if keeps_dtype else None
     return [f"{shorter}({x}, out={out})" if shorter else f"power({x}, {exponent!r}, out={out})"]
 
 
