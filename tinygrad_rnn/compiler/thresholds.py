@@ -35,9 +35,6 @@ MOST_WAITING = 32
 # ones.
 SMALLEST_ROOM = 2**20
 
-# Columns from which XLA multiplies by a transpose sooner, on a CPU, if that is laid out first.
-WIDE_PRODUCT = 256
-
 # The call from which executor="auto" makes machine code: a function that is called once isn't worth seconds.
 CALLS_BEFORE_MACHINE_CODE = 2
 

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...autodiff.errors import CannotCompile
-from ...autodiff.rules import linalg, shape
-from .. import thresholds
+from ...autodiff.rules import shape
 from ..graph.values import Value, is_constant, name_of_operation, substitute
 from ..loops.loop import Loop, LoopResult
 from ..program.program import Results, Step
@@ -54,8 +53,6 @@ class Interpreter:
     def _operation(self, value: Value) -> Any:
         try:
             args, keywords = (substitute(tree, self._operand) for tree in (value.args, value.keywords))
-            if _is_turned(value):
-                args = (lifted(_laid_out(plain(args[0]))), args[1])
             result = plain(run(value.op, args, keywords))
         except CannotCompile:
             raise
@@ -141,15 +138,3 @@ def held_by_others(loop: Loop, series: Sequence[LoopResult]) -> dict[LoopResult,
         if one in wanted and by in wanted and wanted[by] not in held and wanted[one] not in taken:
             held[wanted[one]] = Held(wanted[by], columns, start)
     return held
-
-
-def _is_turned(value: Value) -> bool:
-    """Return True for a wide product whose left factor is the transpose of a matrix: the gradient of a weight."""
-    if value.op is not linalg.matmul or value.ndim != 2 or value.shape[1] < thresholds.WIDE_PRODUCT:
-        return False
-    return isinstance(value.args[0], Value) and value.args[0].op is shape.transpose
-
-
-def _laid_out(matrix: Any) -> Any:
-    """A matrix in the order of memory: left to itself, XLA for CPUs would read a transpose across it."""
-    return lax.platform_dependent(matrix, cpu=lax.optimization_barrier, default=lambda a: a)
