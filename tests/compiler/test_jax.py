@@ -4,6 +4,7 @@ The whole of it is a step of ``.ci/run``: ``COMPILE_WITH=jax python -m pytest te
 """
 
 import importlib.util
+import re
 import subprocess
 import sys
 
@@ -23,6 +24,7 @@ from tinygrad_rnn.compiler.loops.loop import Loop
 
 jax = pytest.importorskip("jax")
 interpreter = pytest.importorskip("tinygrad_rnn.compiler.jax_code.interpreter")
+precision = pytest.importorskip("tinygrad_rnn.compiler.jax_code.precision")
 stand_in = pytest.importorskip("tinygrad_rnn.compiler.jax_code.stand_in")
 
 EVERY = 32  # of the catalogue's samples one in so many
@@ -329,6 +331,19 @@ def test_large_arrays_are_those_of_the_call_before(large_arrays):
         return sorted(a.unsafe_buffer_pointer() for a in [*room.forward, *room.backward])
 
     assert places() and places() == places()
+
+
+def test_a_loop_fills_no_array_for_which_there_is_room(large_arrays):
+    """Left to itself, a scan writes zeros to each of its results before it begins."""
+    executable = tr.compile(readout, executor="jax").prepared(normal(T, B, d), normal(B, d)).executable
+    inputs = [np.empty(v.shape, v.dtype) for v in executable.program.inputs]
+    filled = re.compile(rf"broadcast_in_dim.*-> tensor<{T}x{B}x{d}xf64>")
+    with precision.as_numpy_computes():
+        texts = [
+            executable.forward.lower(executable.room().forward, *inputs).as_text(),
+            jax.jit(executable.passes.forward).lower(*inputs).as_text(),
+        ]
+    assert [bool(filled.search(text)) for text in texts] == [False, True]
 
 
 def test_after_a_failure_the_next_call_is_right(large_arrays):

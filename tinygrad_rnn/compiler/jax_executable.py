@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,8 +11,9 @@ import numpy as np
 from . import thresholds
 from .executable import Executable, Run
 from .generate import scheduled
+from .graph.values import Value
 from .jax_code import places
-from .jax_code.passes import Both, passes_of
+from .jax_code.passes import Both, Pass, passes_of
 from .jax_code.precision import as_jax_has_it, as_numpy_computes
 from .loops.fission import Cheap
 from .program.program import Program
@@ -54,7 +55,7 @@ class JaxExecutable(Executable):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self.passes = passes = passes_of(program)
+        self.passes = passes = passes_of(program, _has_room)
         self.forward = _in_room(passes.forward)
         self.backward = None if passes.backward is None else _in_room(passes.backward)
         self._trace()
@@ -62,18 +63,23 @@ class JaxExecutable(Executable):
     def _trace(self) -> None:
         """Trace with JAX at once, so that an operation without a JAX form is refused before anything runs."""
         with as_numpy_computes():
-            made = self.forward.eval_shape((), *map(_form, self.program.inputs))
-            self._forms = Room([*large(made.saved), *made.series], ())
+            self._forms = Room(*(_forms_of_room(a_pass) for a_pass in (self.passes.forward, self.passes.backward)))
+            made = self.forward.eval_shape(self._forms.forward, *map(_form, self.program.inputs))
             if self.backward is not None:
-                back = self.backward.eval_shape((), tuple(map(_form, self.program.cotangents)), made.saved)
-                self._forms = self._forms._replace(backward=back.series)
+                cotangents = tuple(map(_form, self.program.cotangents))
+                self.backward.eval_shape(self._forms.backward, cotangents, made.saved)
 
     def room(self) -> Room:
         """The room of an earlier call, or new room."""
         try:
             return self._waiting.pop()
         except IndexError:  # a test before the pop would let another thread take the last one in between
-            return Room(*([np.empty(form.shape, form.dtype) for form in forms] for forms in self._forms))
+            return Room(*(tuple(np.empty(form.shape, form.dtype) for form in forms) for forms in self._forms))
+
+    def kept_in_room(self, saved: Sequence[Any]) -> list[Any]:
+        """The arrays that the forward pass saved in its room."""
+        room = {*self.passes.forward.room}
+        return [a for v, a in zip(self.passes.saved, saved) if v in room]
 
     def run(self, inputs: Sequence[np.ndarray]) -> Run:
         """Compute the outputs."""
@@ -114,8 +120,8 @@ class JaxLoss(JaxExecutable):
         self.both = _in_room(self.passes.both)
         (cotangent,) = self.program.cotangents
         with as_numpy_computes():
-            made = self.both.eval_shape((), (_form(cotangent),), *map(_form, self.program.inputs))
-        self._forms = Room(made.series, ())
+            self._forms = Room(_forms_of_room(self.passes.both), ())
+            self.both.eval_shape(self._forms.forward, (_form(cotangent),), *map(_form, self.program.inputs))
         self.cotangent = np.ones((), cotangent.dtype)
 
     def run(self, inputs: Sequence[np.ndarray]) -> Run:
@@ -137,34 +143,33 @@ class JaxLoss(JaxExecutable):
 
 
 class Room(NamedTuple):
-    """Large arrays that may be overwritten.
+    """Large arrays that may be overwritten, in tuples: to JAX, a list would be another form of argument.
 
     Attributes:
         forward: for the forward pass.
         backward: for the backward pass.
     """
 
-    forward: Sequence[Any]
-    backward: Sequence[Any]
+    forward: tuple[Any, ...]
+    backward: tuple[Any, ...]
 
 
-def large(*arrays: Iterable[Any]) -> list[Any]:
-    """The large arrays among these on a CPU, else none: other devices keep freed memory for reuse."""
-    if jax.default_backend() != "cpu":
-        return []
-    found = jax.tree.leaves(arrays)  # a Value that stands for several results, such as those of eigh, is a tuple
-    return [a for a in found if a.size * a.dtype.itemsize >= thresholds.SMALLEST_ROOM]
+def _has_room(value: Value) -> bool:
+    """Return True for a large array on a CPU: other devices keep freed memory for reuse."""
+    return jax.default_backend() == "cpu" and value.nbytes >= thresholds.SMALLEST_ROOM
 
 
-def _in_room(a_pass: Callable[..., Any]) -> Any:
-    """A compiled pass that takes room before its arguments, and writes its own large arrays there."""
-    traced_once = jax.jit(a_pass, inline=True)  # although traced for its forms without room, and called with some
+def _in_room(a_pass: Pass) -> Any:
+    """A compiled pass that takes room before its arguments."""
 
     def run(room: Any, *args: Any) -> Any:
-        found = traced_once(*args)
-        return found._replace(series=large(found.series))
+        return a_pass(*args, room=room)
 
     return jax.jit(run, donate_argnums=0, keep_unused=True)
+
+
+def _forms_of_room(a_pass: Pass | None) -> tuple[Any, ...]:
+    return tuple(map(_form, a_pass.room)) if a_pass else ()
 
 
 def _given(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -195,8 +200,8 @@ class JaxRun:
         self._room: Room | None = None  # None while a pass writes there, since that may fail
         room = executable.room()
         with as_numpy_computes():
-            self._saved, series, outputs, in_range = executable.forward(room.forward, *_given(inputs))
-        self._room = room._replace(forward=[*large(self._saved), *series])
+            series, self._saved, outputs, in_range = executable.forward(room.forward, *_given(inputs))
+        self._room = room._replace(forward=(*series, *executable.kept_in_room(self._saved)))
         _check(in_range)
         self.outputs = tuple(map(np.asarray, outputs))
 

@@ -47,7 +47,7 @@ def without_gradient(program: Program) -> Callable[..., tuple[Any, ...]]:
 
 def _checked(found: Forward) -> tuple[Any, Any]:
     """The outputs of a forward pass, NaN if an index pointed past the end, and the values that it saved."""
-    saved, _, outputs, in_range = found
+    _, saved, outputs, in_range = found
     if isinstance(in_range, jax.core.Tracer) or not places.as_bool(in_range):
         outputs = tuple(jnp.where(in_range, y, jnp.nan) if y.dtype.kind == "f" else y for y in outputs)
     return outputs, saved

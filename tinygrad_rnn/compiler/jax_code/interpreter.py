@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -18,6 +18,8 @@ from . import places, told_anew  # noqa: F401  # told_anew: for what it adds to 
 from .precision import as_jax_has_it
 from .stand_in import lifted, no_form, plain, run
 
+NO_ROOM: Mapping[Value, Any] = {}
+
 
 class Interpreter:
     """Computes Values.
@@ -25,16 +27,15 @@ class Interpreter:
     Args:
         results: the wanted results of each loop.
         known: the arrays of inputs, and of other Values that exist already.
+        room: arrays that loops may overwrite, by the Value that they write there at all steps.
 
     Attributes:
         known: the same, and the arrays of what has been computed.
-        series: the Values with a row for each step that loops have read or written, inputs among them.
     """
 
-    def __init__(self, results: Results, known: dict[Value, Any]) -> None:
-        self.results = results
+    def __init__(self, results: Results, known: dict[Value, Any], room: Mapping[Value, Any] = NO_ROOM) -> None:
+        self.results, self.room = results, room
         self.known = dict(known)
-        self.series: list[Value] = []
 
     def of(self, value: Value) -> Any:
         """The array of a Value (a tuple of arrays, where an operation has several results)."""
@@ -66,7 +67,10 @@ class Interpreter:
         return lifted(self.of(value))
 
     def _loop(self, loop: Loop) -> None:
-        """Run all steps as one scan: state and sums over time are carried, values wanted at each step are stacked."""
+        """Run all steps as one scan: state and sums over time are carried, values wanted at each step are stacked.
+
+        Where there is room for a stack, it is carried, too. XLA would fill a new one with zeros.
+        """
         results = self.results[loop]
         body = loop.body(results)
         rows, _ = loop.inputs(results)
@@ -74,9 +78,11 @@ class Interpreter:
         series = [result for result in results if result.how == "rows"]
         held = held_by_others(loop, series)
         stacks = [result for result in series if result not in held]
+        old, new = ([result for result in stacks if (result in self.room) is given] for given in (True, False))
 
         def step(carried: Any, now: Any) -> Any:
-            states, totals, in_range = carried
+            states, totals, written, in_range = carried
+            number, *now = now
             inside = Interpreter(self.results, self.known)
             inside.known |= dict(zip((c.before for c in loop.carried), states))
             inside.known |= dict(zip(rows, now))
@@ -84,28 +90,37 @@ class Interpreter:
                 inside.run(body)
             after = tuple(inside.of(c.after) for c in loop.carried)
             totals = tuple(total + inside.of(result.inner) for total, result in zip(totals, sums))
+            ends = (inside.of(result.inner) for result in old)
+            written = tuple(lax.dynamic_update_index_in_dim(a, row, number, 0) for a, row in zip(written, ends))
             in_range = places.all_hold([in_range, *conditions]) if conditions else in_range
-            return (after, totals, in_range), tuple(inside.of(result.inner) for result in stacks)
+            return (after, totals, written, in_range), tuple(inside.of(result.inner) for result in new)
 
         starts = tuple(self.of(c.start) for c in loop.carried)
         zeros = tuple(jnp.zeros(result.shape, as_jax_has_it(result.dtype)) for result in sums)
-        sequences = tuple(self.of(loop.slices[v]) for v in rows)
-        carried = (starts, zeros, jnp.asarray(True))
-        (last, totals, in_range), stacked = lax.scan(step, carried, sequences, loop.steps, reverse=loop.backwards)
+        sequences = (jnp.arange(loop.steps), *(self.of(loop.slices[v]) for v in rows))
+        carried = (starts, zeros, tuple(self.room[result] for result in old), jnp.asarray(True))
+        (last, totals, written, in_range), stacked = lax.scan(step, carried, sequences, reverse=loop.backwards)
         places.note(in_range)
         states = dict(zip((c.before for c in loop.carried), last))
         self.known |= dict(zip(sums, totals))
-        self.known |= dict(zip(stacks, stacked))
+        self.known |= dict(zip([*old, *new], [*written, *stacked]))
         self.known |= {result: states[result.inner] for result in results if result.how == "last"}
         for result, (by, columns, start) in held.items():
             self.known[result] = self.of(by)[..., columns] if start is None else self._moved_on(loop, start, by)
-        moved_on = (result for result, where in held.items() if where.start is not None)
-        self.series += [*(loop.slices[v] for v in rows), *stacks, *moved_on]
 
     def _moved_on(self, loop: Loop, start: Value, after: LoopResult) -> Any:
         """The states before each step, from those after each step."""
         first, rows = self.of(start)[None], self.of(after)
-        return jnp.concatenate([rows, first])[1:] if loop.backwards else jnp.concatenate([first, rows])[:-1]
+        return jnp.concatenate([rows[1:], first] if loop.backwards else [first, rows[:-1]])
+
+
+def series_of(loop: Loop, results: Sequence[LoopResult]) -> list[Value]:
+    """The Values with an array of their own, a row for each step, that a loop reads or writes."""
+    rows, _ = loop.inputs(results)
+    series = [result for result in results if result.how == "rows"]
+    held = held_by_others(loop, series)
+    written = [result for result in series if result not in held or held[result].start is not None]
+    return [*(loop.slices[v] for v in rows), *written]
 
 
 class Held(NamedTuple):

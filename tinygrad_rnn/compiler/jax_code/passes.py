@@ -6,29 +6,30 @@ asked for a derivative.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..graph.shapes import has_several_results
 from ..graph.values import Value, is_constant
-from ..loops.loop import LoopResult
+from ..loops.loop import Loop, LoopResult
 from ..program.program import Program, Step
 from . import places
-from .interpreter import Interpreter
+from .interpreter import Interpreter, series_of
 
 
 class Forward(NamedTuple):
-    """The results of a forward pass. JAX fills room in order, so it is the first two that are written there.
+    """The results of a forward pass.
 
     Attributes:
+        series: the arrays of its room that it doesn't save: nobody needs them but the next call.
         saved: the values that the backward pass reads.
-        series: the other arrays that loops have read or written at all steps. Nobody needs them, but they may be the
-            largest.
         outputs: the outputs of the program.
         in_range: whether all indices were in range.
     """
 
+    series: tuple[Any, ...]
     saved: tuple[Any, ...]
-    series: Sequence[Any]
     outputs: tuple[Any, ...]
     in_range: Any
 
@@ -41,7 +42,7 @@ class Backward(NamedTuple):
         gradients: the gradients of the program, in order.
     """
 
-    series: Sequence[Any]
+    series: tuple[Any, ...]
     gradients: tuple[Any, ...]
 
 
@@ -55,66 +56,93 @@ class Both(NamedTuple):
         in_range: whether all indices were in range.
     """
 
-    series: Sequence[Any]
+    series: tuple[Any, ...]
     outputs: tuple[Any, ...]
     gradients: tuple[Any, ...]
     in_range: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """A pass, as a pure function of JAX arrays, and perhaps of arrays that it may overwrite: its *room*.
+
+    Attributes:
+        function: the function; its first argument is room, by Value.
+        room: the Values for which there may be room, in order.
+    """
+
+    function: Callable[..., Any]
+    room: Sequence[Value]
+
+    def __call__(self, *args: Any, room: tuple[Any, ...] = ()) -> Any:
+        """Compute the results; ``room`` has an array for each Value in the attribute, or none at all."""
+        return self.function(dict(zip(self.room, room)), *args)
 
 
 class Passes(NamedTuple):
     """The forward and the backward pass.
 
     Attributes:
-        forward: a function of the inputs, one after the other.
-        backward: a function of the cotangents of the outputs and of the values that the forward pass saved; None for a
-            program without a backward pass.
-        both: a function of the cotangents of the outputs and of the inputs.
+        forward: a function of the inputs, one after the other; it returns a ``Forward``.
+        backward: a function of the cotangents of the outputs and of the values that the forward pass saved, which
+            returns a ``Backward``; None for a program without a backward pass.
+        both: a function of the cotangents of the outputs and of the inputs, one after the other, which returns a
+            ``Both``.
+        saved: the Values that the forward pass saves.
     """
 
-    forward: Callable[..., Forward]
-    backward: Callable[[Any, Any], Backward] | None
-    both: Callable[..., Both]
+    forward: Pass
+    backward: Pass | None
+    both: Pass
+    saved: Sequence[Value]
 
 
-def passes_of(program: Program) -> Passes:
-    """The passes of a program."""
-    order = program.backward_order()
-    saved = _read_later(program, order)
+def passes_of(program: Program, has_room: Callable[[Value], bool] = lambda value: False) -> Passes:
+    """The passes of a program.
 
-    def forward(*inputs: Any) -> Forward:
-        interpreter = Interpreter(program.results, dict(zip(program.inputs, inputs)))
+    Args:
+        program: the program.
+        has_room: says of a Value whether its array may lie where that of an earlier call lay.
+    """
+    forward_order, order = program.forward_order(), program.backward_order()
+    inputs, cotangents, outputs = program.inputs, program.cotangents, program.outputs
+    gradients, saved = list(program.gradients.values()), _read_later(program, order)
+
+    def room_for(steps: Iterable[Step], returned: Iterable[Value]) -> list[Value]:
+        loops = [step for step in steps if isinstance(step, Loop)]
+        others = {v for loop in loops for v in series_of(loop, program.results[loop])} - {*returned}
+        return sorted((v for v in others if not is_constant(v) and has_room(v)), key=lambda v: v.serial)
+
+    def forward(room: Mapping[Value, Any], *given: Any) -> Forward:
+        interpreter = Interpreter(program.results, dict(zip(inputs, given)), room)
         with places.watched() as conditions:
-            interpreter.run(program.forward_order())
-        outputs, kept = (tuple(map(interpreter.of, values)) for values in (program.outputs, saved))
-        returned = {*program.inputs, *program.outputs, *saved}
-        return Forward(kept, _others(interpreter, returned), outputs, places.all_hold(conditions))
+            interpreter.run(forward_order)
+        series, kept, found = (tuple(map(interpreter.of, values)) for values in (forward_series, saved, outputs))
+        return Forward(series, kept, found, places.all_hold(conditions))
 
-    def backward(cotangents: Any, kept: Any) -> Backward:
-        interpreter = Interpreter(program.results, dict(zip([*program.cotangents, *saved], [*cotangents, *kept])))
+    def backward(room: Mapping[Value, Any], arrived: Any, kept: Any) -> Backward:
+        interpreter = Interpreter(program.results, dict(zip([*cotangents, *saved], [*arrived, *kept])), room)
         interpreter.run(order)
-        gradients = list(program.gradients.values())
-        returned = {*program.cotangents, *saved, *gradients}
-        return Backward(_others(interpreter, returned), tuple(map(interpreter.of, gradients)))
+        return Backward(*(tuple(map(interpreter.of, values)) for values in (backward_series, gradients)))
 
-    def both(cotangents: Any, *inputs: Any) -> Both:
-        given = [*program.cotangents, *program.inputs]
-        interpreter = Interpreter(program.results, dict(zip(given, [*cotangents, *inputs])))
+    def both(room: Mapping[Value, Any], arrived: Any, *given: Any) -> Both:
+        interpreter = Interpreter(program.results, dict(zip([*cotangents, *inputs], [*arrived, *given])), room)
         with places.watched() as conditions:
-            interpreter.run(program.forward_order())
+            interpreter.run(forward_order)
         interpreter.run(order)
-        values = [program.outputs, list(program.gradients.values())]
-        outputs, gradients = (tuple(map(interpreter.of, some)) for some in values)
-        return Both(
-            _others(interpreter, set().union(given, *values)), outputs, gradients, places.all_hold(conditions)
-        )
+        series, found, pulled = (tuple(map(interpreter.of, values)) for values in (both_series, outputs, gradients))
+        return Both(series, found, pulled, places.all_hold(conditions))
 
-    return Passes(forward, backward if program.gradients else None, both)
-
-
-def _others(interpreter: Interpreter, returned: set[Value]) -> tuple[Any, ...]:
-    """The arrays of series that aren't returned anyway."""
-    series = dict.fromkeys(v for v in interpreter.series if v not in returned and not is_constant(v))
-    return tuple(map(interpreter.of, series))
+    forward_series = room_for(forward_order, [*inputs, *outputs, *saved])
+    backward_series = room_for(order, [*cotangents, *saved, *gradients])
+    both_series = room_for([*forward_order, *order], [*cotangents, *inputs, *outputs, *gradients])
+    in_room = [v for v in saved if v.op is not None and not has_several_results(v) and has_room(v)]
+    return Passes(
+        Pass(forward, [*forward_series, *in_room]),
+        Pass(backward, backward_series) if gradients else None,
+        Pass(both, both_series),
+        saved,
+    )
 
 
 def _read_later(program: Program, order: list[Step]) -> list[Value]:

@@ -50,7 +50,7 @@ def loss_and_gradients(
     def run(parameters: Any, others: Any, share: Any) -> Found:
         some, rest = iter(parameters), iter(others)
         inputs = [next(some if is_one else rest) for is_one in is_parameter]
-        saved, _, outputs, in_range = passes.forward(*inputs)
+        _, saved, outputs, in_range = passes.forward(*inputs)
         loss = outputs[0]
         cotangents = [jnp.full(loss.shape, share, loss.dtype), *map(jnp.zeros_like, outputs[1:])]
         found = () if passes.backward is None else passes.backward(cotangents, saved).gradients
