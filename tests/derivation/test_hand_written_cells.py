@@ -581,6 +581,25 @@ def test_one_cell_that_serves_both_directions_in_turn_has_a_step_of_two_states()
     assert "x_t U + forwards_{t-1} W" in lines and "xs[-t+4] U + backwards_{t-1} W" in lines
 
 
+def test_two_cells_that_go_in_both_directions_in_one_loop_have_the_steps_of_the_data():
+    """The outputs read a state of either direction, joined, of which now one and now the other is the later value."""
+    p = {"U": random(N, D), "W": random(D, D), "A": random(N, D), "C": random(D, D), "V": random(2 * D, K)}
+
+    def loss(p, xs, ys):
+        forwards, backwards, total = [np.zeros(D)], [np.zeros(D)], 0.0
+        for t in range(T):
+            forwards.append(np.tanh(xs[t] @ p["U"] + forwards[-1] @ p["W"]))
+            backwards.append(np.tanh(xs[T - 1 - t] @ p["A"] + backwards[-1] @ p["C"]))
+        for t in range(T):
+            joined = np.concatenate([forwards[t + 1], backwards[T - t]])
+            total = total + np.sum((joined @ p["V"] - ys[t]) ** 2)
+        return total
+
+    lines = str(assert_right(loss, p, [XS[:, 0], YS[:, 0]]))
+    assert "u_t = [h_t, h⁽²⁾_t]" in lines and "h⁽²⁾_{T+1} = 0" in lines
+    assert lines.count("[t = ") == 0  # no step is apart
+
+
 def test_a_list_of_steps_is_an_array_of_them():
     """Columns in a list, numbers in a list, or pairs of both: the lines are those of one array, whose rows they are."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,17 +67,44 @@ def _follow(items: list[Item], beside: Mapping[int, Any]) -> bool:
     for item in items:
         if item.step is not None:
             of_loops.setdefault(item.loop, set()).add(item.step)
+    of_one_kind: dict[Any, list[Item]] = {}
+    for item in (item for item in items if beside.get(id(item)) in often):
+        of_one_kind.setdefault(beside[id(item)], []).append(item)
+    turned = {signature: _place_of_steps(alike) for signature, alike in of_one_kind.items()}
     steps: dict[Any, set[Any]] = {}
     for item in (item for item in items if beside.get(id(item)) in often):
         reads = [given for given in item.inputs if isinstance(given, Item) and given.loop in of_loops]
         if reads:
-            latest = max(reads, key=lambda given: given.order)
-            item.step, item.loop = latest.step, latest.loop
-            steps.setdefault((beside[id(item)], item.loop), set()).add(latest.step)
+            place = turned[beside[id(item)]]
+            source = item.inputs[place] if place is not None else max(reads, key=lambda given: given.order)
+            item.step, item.loop = source.step, source.loop
+            steps.setdefault((beside[id(item)], item.loop), set()).add(source.step)
             for given in item.inputs:
                 if isinstance(given, Item) and given.step is None and beside.get(id(given)) in often:  # a row of data
                     given.step, given.loop = item.step, item.loop
     return any(len(of_loops[loop]) - 1 > len(some) > 1 for (_, loop), some in steps.items())
+
+
+def _place_of_steps(alike: list[Item]) -> int | None:
+    """The operand by which values are numbered that read two loops in opposite directions; None for the latest one.
+
+    ``[f_t, b_t]`` belongs to step t of the first loop, though b_t is the later value in some steps.
+    """
+    columns = [column for column in zip(*(item.inputs for item in alike)) if all(map(_is_numbered, column))]
+    latest = [max(of_one, key=lambda given: given.order) for of_one in zip(*columns)]
+    if _are_of_one_loop(latest):
+        return None
+    found = next((column for column in columns if _are_of_one_loop(column)), None)
+    return None if found is None else next(i for i, given in enumerate(alike[0].inputs) if given is found[0])
+
+
+def _is_numbered(given: Any) -> bool:
+    return isinstance(given, Item) and given.step is not None
+
+
+def _are_of_one_loop(values: Sequence[Item]) -> bool:
+    """Return True for values of one loop, each of another step."""
+    return len({value.loop for value in values}) == 1 and len({value.step for value in values}) == len(values)
 
 
 def _signatures(items: list[Item]) -> list[Any]:
@@ -147,7 +174,8 @@ def _find_loops(items: list[Item]) -> None:
         loop = _with_whole_steps(_Loop(*_best_phase(items, begin + start, period, length, reads)), items, reads)
         before, after = _incomplete_steps(items, start, stop, loop)
         for part in _unbroken(loop._replace(before=before, after=after), reads):
-            _number(items, part)
+            for places in _directions(items, part, reads):
+                _number(items, part, places)
         pending.append((start, min([loop.first, *itertools.chain(*before)])))
         pending.append((max([loop.whole[-1], *itertools.chain(*after)]) + 1, stop))
 
@@ -249,13 +277,15 @@ def _with_whole_steps(loop: _Loop, items: list[Item], reads: Reads) -> _Loop:
     if chains < 2 or loop.steps % chains:
         return loop
     whole = loop._replace(period=loop.period * chains, steps=loop.steps // chains)
-    is_one_row_a_step = all(map(_follow_each_other, _rows_read(items, loop)))
-    return loop if is_one_row_a_step or not all(map(_follow_each_other, _rows_read(items, whole))) else whole
+    is_one_row_a_step, would_be = (
+        all(map(_follow_each_other, _rows_read(items, a_loop, range(a_loop.period)))) for a_loop in (loop, whole)
+    )
+    return loop if is_one_row_a_step or not would_be else whole
 
 
-def _rows_read(items: list[Item], loop: _Loop) -> Iterator[list[int]]:
+def _rows_read(items: list[Item], loop: _Loop, chosen: Iterable[int]) -> Iterator[list[int]]:
     """The numbers of the rows of data that the steps read, for each place in a step that reads one."""
-    for place in range(loop.period):
+    for place in chosen:
         rows = [_row_number(items[loop.step(k)[place]]) for k in range(loop.steps)]
         if None not in rows:
             yield rows  # type: ignore[misc]
@@ -266,11 +296,27 @@ def _follow_each_other(rows: list[int]) -> bool:
     return len({b - a for a, b in itertools.pairwise(rows)}) < 2
 
 
-def _number(items: list[Item], loop: _Loop) -> None:
+def _directions(items: list[Item], loop: _Loop, reads: Reads) -> list[set[int]]:
+    """The places in a step of each loop that is in one stretch: a chain that reads the data backwards is another one.
+
+    Two directions in one loop of the user's code, ``f = cell(x[t], f); b = cell(x[-1 - t], b)``, share no value.
+    """
+    chain_of = {place: {place} for place in range(loop.period)}
+    read = ((k, at) for k in loop.whole for at in reads[k] if at >= loop.first)
+    for pair in {tuple((k - loop.first) % loop.period for k in both) for both in read}:
+        joined = set().union(*(chain_of[place] for place in pair))
+        chain_of.update(dict.fromkeys(joined, joined))
+    chains = list({min(chain): chain for chain in chain_of.values()}.values())
+    turned = [chain for chain in chains if _rows_from_the_end(items, loop, chain)]
+    others = set(range(loop.period)).difference(*turned)
+    return [others, *turned] if others else [others.union(*turned)]
+
+
+def _number(items: list[Item], loop: _Loop, chosen: set[int]) -> None:
     """Number the steps of a loop: as the steps that it reads are numbered, or from 1, or as the rows of data to 1."""
-    name = ("plain", id(items[loop.first]))
+    name = ("plain", id(items[loop.first + min(chosen)]))
     begin = 1 + len(loop.before)
-    numbers = _numbers_read(items, loop) or _rows_from_the_end(items, loop)
+    numbers = _numbers_read(items, loop, chosen) or _rows_from_the_end(items, loop, chosen)
     numbers = numbers or list(range(begin, begin + loop.steps))
     steps = [(number, dict(zip(loop.step(k), itertools.count()))) for k, number in enumerate(numbers)]
     direction = 1 if numbers[-1] >= numbers[0] else -1
@@ -278,13 +324,14 @@ def _number(items: list[Item], loop: _Loop) -> None:
     steps += [(numbers[-1] + distance * direction, places) for distance, places in enumerate(loop.after, 1)]
     for number, places in steps:
         for k, place in places.items():
-            items[k].step, items[k].loop, items[k].place = number, name, place
+            if place in chosen:
+                items[k].step, items[k].loop, items[k].place = number, name, place
 
 
-def _numbers_read(items: list[Item], loop: _Loop) -> list[int] | None:
+def _numbers_read(items: list[Item], loop: _Loop, chosen: set[int]) -> list[int] | None:
     """The steps of values from another loop that each step of this one reads, if there is one for each."""
     own = {id(items[k]) for k in loop.whole}
-    for place in range(loop.period):
+    for place in sorted(chosen):
         for operands in itertools.zip_longest(*(items[loop.step(k)[place]].inputs for k in range(loop.steps))):
             others = (given for given in operands if isinstance(given, Item) and id(given) not in own)
             found = [given.step for given in others if given.step is not None]
@@ -293,9 +340,9 @@ def _numbers_read(items: list[Item], loop: _Loop) -> list[int] | None:
     return None
 
 
-def _rows_from_the_end(items: list[Item], loop: _Loop) -> list[int] | None:
+def _rows_from_the_end(items: list[Item], loop: _Loop, chosen: set[int]) -> list[int] | None:
     """The numbers of the rows that the steps read, if they read an array from its end to its start, and none onward."""
-    read = list(_rows_read(items, loop))
+    read = list(_rows_read(items, loop, chosen))
     turned = (rows for rows in read if rows == list(range(rows[0], rows[0] - loop.steps, -1)))
     return None if any(rows[0] < rows[-1] for rows in read) else next(turned, None)
 
