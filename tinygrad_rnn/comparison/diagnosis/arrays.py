@@ -170,9 +170,16 @@ def clipped(given: Given) -> Iterator[Change]:
     """Each number clipped at the largest given one, if that cuts several, or is a round number."""
     right = given.right
     bound = float(np.max(np.abs(given.array), initial=0.0))
-    cut = np.count_nonzero(np.abs(right) >= bound)
-    if (cut > 1 or float(f"{bound:.1g}") == bound) and cut < right.size:
+    cut, is_round = np.count_nonzero(np.abs(right) >= bound), bound and float(f"{bound:.1g}") == bound
+    if is_round or 1 < cut < right.size:
         yield f"the right one, clipped: no number is larger than {bound:.6g}", np.clip(right, -bound, bound)
+
+
+def normalised(given: Given) -> Iterator[Change]:
+    """A gradient scaled to a round norm of its own."""
+    norm, own = (float(np.linalg.norm(array)) for array in (given.array, given.right))
+    if given.right.size > 1 and own > 0 and norm > 0 and np.isclose(norm, float(f"{norm:.1g}"), rtol=1e-9):
+        yield f"the right one, scaled so that its own norm is {norm:.1g}", given.right * (norm / own)
 
 
 def reordered(given: Given) -> Iterator[Change]:
@@ -193,7 +200,7 @@ CONSTANT = "constant"
 PENALTY = "penalty"
 CHANGES_OF_AN_ARRAY: dict[str, Callable[[Given], Iterator[Change]]] = {
     "sign": sign, "transposed": transposed, "left out": left_out, "gates permuted": permuted_gates,
-    "exchanged": exchanged, PENALTY: penalty, "rows scaled": scaled_rows, "clipped": clipped,
+    "exchanged": exchanged, PENALTY: penalty, "rows scaled": scaled_rows, "clipped": clipped, "normalised": normalised,
     "reordered": reordered, FACTOR: another_factor, CONSTANT: a_constant,
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from ...derivation.edits.editing import Bench
 from ...derivation.edits.edits import Edit, Kind, edits_of, edits_of_uses
 from ...derivation.edits.everywhere import everywhere
 from ...derivation.edits.hand import Hand
+from ...derivation.edits.kinds import BY_PART
 from ...derivation.edits.of_uses import distributed
 from ...derivation.equations.expressions import Reference
 from ...derivation.equations.lines import Line
@@ -94,7 +95,7 @@ class Search:
     def edits(self, line: Line, rank: int) -> list[Edit]:
         """The edits of a line: 0 the usual ones, 1 others, 2 the rare ones."""
         if (line, rank) not in self._edits:
-            by_part = edits_of_uses(line, self.hand, forms=distributed) if rank == 1 else ()
+            by_part = edits_of_uses(line, self.hand, BY_PART, distributed) if rank == 1 else ()
             self._edits[line, rank] = [*edits_of(line, self.hand, rank), *by_part]
         return self._edits[line, rank]
 

@@ -5,6 +5,7 @@ Each stage gives the explanations that it finds, which are told apart before the
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from ...derivation.edits.alike import alike
@@ -18,8 +19,8 @@ Stages = Iterator[list[Explanation]]
 
 def usual_stages(search: Search) -> Stages:
     """The edits that are tried even if the arrays themselves show a mistake."""
-    yield search.fitting(search.singles(0), "usual edits")
-    yield search.fitting(one_instance(search.derivation, search.wrong), "one instance of the batch")
+    of_one = one_instance(search.derivation, search.wrong)  # first: where the others end early, it looks like a term
+    yield search.fitting(itertools.chain(of_one, search.singles(0)), "usual edits")
 
 
 def further_stages(search: Search) -> Stages:

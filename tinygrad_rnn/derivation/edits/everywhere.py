@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing, shape
-from ..equations.arithmetic import is_product
-from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, apply
+from ..equations.arithmetic import is_product, is_sum
+from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, over, times
-from ..equations.parts import applies, is_derivative, parts, references_of, replaced
+from ..equations.parts import applies, is_derivative, parts, references_of, replaced, total
 from ..equations.quantities import Quantity
 from .changing import applied, derivatives_in, exchanged, where_they_are_read, without_ones
 from .edits import Edit
@@ -22,6 +23,8 @@ from .kept import kept_beside, losses_elsewhere, states_beside
 from .loops import loops_forwards, loops_longer, loops_shorter
 from .misplaced import Mask
 from .of_sums import other_sums, without_statistics
+from .of_terms import moves_back
+from .of_uses import definition
 from .of_values import rolls
 
 if TYPE_CHECKING:
@@ -60,6 +63,8 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from kept_beside(derivation, hand)
     yield from losses_elsewhere(derivation)
     yield from _masks(derivation, hand)
+    yield from _states_kept(derivation, hand)
+    yield from carries_shared(derivation)
     yield from _parts_exchanged(derivation)
     yield from other_sums(derivation)
     what = "the paths through sums over the same elements (a mean, a variance) were left out, everywhere"
@@ -150,6 +155,50 @@ def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             yield from applied(derivation, without.get, f"{said} {what}, everywhere", tuple(group))
             read = where_they_are_read(without.get, hand)
             yield from applied(derivation, read, f"{said} {what}, everywhere", tuple(group), ("backward",), 1)
+
+
+def _states_kept(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """A state that is kept where its sequence has ended, where(m, c, h), taken as one that goes on to the last step."""
+    for state in hand.states:
+        whole = definition(state)
+        if not isinstance(whole, Apply) or whole.name != "where":
+            continue
+        mask, candidate, _ = whole.operands
+        read = {p.operands[0] if p.operands else p for p in parts(mask, Apply, Data)}
+
+        def change(part: Expression, of: Any, candidate: Any) -> Expression | None:
+            if type(part) is Reference and type(candidate) is Reference and part.quantity is candidate.quantity:
+                return Reference(of[0], part.shift, part.at)
+            if not isinstance(part, Apply) or part.name != "where":
+                return None
+            condition, yes, no = part.operands
+            if of[1].isdisjoint(p for p in parts(condition)):
+                return None
+            kept = no if condition.name == "logical_not" else yes  # type: ignore[attr-defined]
+            return broadcast(replaced(kept, partial(change, of=of, candidate=candidate)), part.shape)
+
+        for other in (candidate, None):
+            turned = partial(change, of=(state, read), candidate=other)
+            what = "the mask {} was left out, everywhere: as if each sequence went on to the last step"
+            yield from applied(derivation, turned, what, (mask,), ("backward",), 1)
+
+
+def carries_shared(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+    """One variable for what all layers hand to the step before: each reads what the layer before it has left."""
+    own: list[tuple[Line, During]] = []
+    for line in derivation.lines:
+        back = [term for term in line.expression.operands if isinstance(term, During) and moves_back(term)]
+        if line.kind == "backward" and is_sum(line.expression) and len(back) == 1:
+            own.append((line, back[0]))
+    shapes = {line.shape for line, _ in own}
+    if len(own) > 1 and len(shapes) == 1:
+        what, edits = "one variable for what all layers hand to the step before: each overwrites it", []
+        for i, (line, term) in enumerate(own):
+            (_, left), now = own[i - 1], i > 0
+            new: Expression = During(line.steps, left.inner.shifted(-1)) if now else During(term.steps, left.inner)
+            terms = [new if other is term else other for other in line.expression.operands]
+            edits.append(Edit(line, total(terms), what))
+        yield tuple(edits)
 
 
 def _parts_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from ..equations.expressions import (
     Shape,
     Stack,
     Step,
+    Steps,
     Sum,
 )
 from ..equations.parts import closure, parts, reads_derivatives, references_of
@@ -41,6 +42,8 @@ class Hand:
         parameters: the shapes of the parameters, by name.
         contributions: the term of each step in the gradients of parameters that are sums over steps, by name.
         masks: the largest number of each array of the data that is a mask, by name.
+        counts: the names of the arrays of the data that are whole numbers above 0, such as lengths.
+        shares: for each array of the data that holds equal shares, m / Σ m of a mask m: the mask, and the axis.
         probabilities: the names of the arrays of the data whose rows are probabilities, and not all 0 or 1.
         stacks: the values of the forward pass at all steps, as lines read them.
         smoothed: the number of the class and that of the others, for each array of smoothed zeros and a one.
@@ -79,6 +82,8 @@ class Hand:
         self.probabilities = {name for name, array in data.items() if _are_probabilities(array)}
         self.smoothed = {name: found for name in self.probabilities if (found := _smoothed(data[name])) is not None}
         self.vectors = {name: others for name, array in data.items() if (others := _vectors_of_others(array, data))}
+        self.counts = {name for name, array in data.items() if array.ndim == 1 and _are_counts(array)}
+        self.shares = {name: found_shares for name, array in data.items() if (found_shares := _shares(array))}
         self.data = [Data(name, array.shape, array.dtype) for name, array in data.items()]
 
     @cached_property
@@ -119,8 +124,18 @@ class Hand:
     @cached_property
     def first(self) -> int:
         """The step with which loops begin; an initial state is there one step before."""
+        return min((steps[0] for steps in self._loops), default=0)
+
+    @cached_property
+    def last(self) -> int:
+        """The step with which loops end."""
+        return max((steps[-1] for steps in self._loops), default=0)
+
+    @cached_property
+    def _loops(self) -> list[Steps]:
+        """The steps of each quantity's loop, without those of an initial value."""
         lines = (max(q.equations, key=lambda e: len(e.steps)) for q in self.forward if q.equations)
-        return min((line.steps[0] for line in lines if line.steps), default=0)
+        return [line.steps for line in lines if line.steps]
 
     @cached_property
     def T(self) -> int:
@@ -148,8 +163,9 @@ class Hand:
                     yield meaning.shifted(reference.shift or 0)
         if reference.shift is reference.at is None and reference.quantity.adjoint_of is None:
             yield from (stack for stack in self.stacks if stack.shape == reference.shape)
+        if reference.shift is not None:
+            yield from self._of_other_directions(reference, among)
         if reference.shift is not None and reference.quantity.adjoint_of is None:
-            yield from self._of_other_directions(reference)
             for quantity in among:
                 if quantity.shape == reference.shape and quantity.steps and quantity is not reference.quantity:
                     for by in (-1, 1):
@@ -162,12 +178,12 @@ class Hand:
             yield from (Reference(reference.quantity, reference.shift + by) for by in (-1, 1))
         yield from self.like(reference)
 
-    def _of_other_directions(self, reference: Reference) -> Iterator[Reference]:
+    def _of_other_directions(self, reference: Reference, among: Sequence[Quantity]) -> Iterator[Reference]:
         """Quantities of other loops at the steps counted from the end: the same time, in the other direction."""
         own = reference.quantity
-        for quantity in self.forward:
+        for quantity in among:
             if quantity.shape == own.shape and quantity.steps and quantity.loop != own.loop:
-                yield FromTheEnd(quantity, reference.shift or 0, self.first, self.steps[-1])
+                yield FromTheEnd(quantity, reference.shift or 0, self.first, self.last)
 
     def values(self, shape: Shape, shift: int | None) -> Iterator[Expression]:
         """The values of the forward pass with a shape, at a step; also parameters with the shape of the last axis."""
@@ -245,6 +261,20 @@ def _is_mask(array: np.ndarray) -> bool:
     """Return True for an array of zeros and one other number."""
     found = np.unique(array) if array.dtype.kind in "fb" and array.size > 1 else np.zeros(0)
     return len(found) == 2 and not found[0] and bool(found[1] > 0)
+
+
+def _are_counts(array: np.ndarray) -> bool:
+    """Return True for whole numbers above 0 that differ."""
+    return array.dtype.kind in "iuf" and len(np.unique(array)) > 1 and bool(np.all((array > 0) & (array == array // 1)))
+
+
+def _shares(array: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """The masks of which an array holds equal shares, each with the axis along which these add up to 1."""
+    kept = np.asarray(array > 0, float) if array.dtype.kind == "f" and array.ndim > 1 else np.zeros(0)
+    if not kept.size or kept.all() or len(np.unique(array)) < 3:
+        return []
+    counts = [(axis, kept.sum(axis=axis, keepdims=True)) for axis in range(array.ndim)]
+    return [(kept, axis) for axis, n in counts if n.all() and np.allclose(array, kept / n)]
 
 
 def _vectors_of_others(array: np.ndarray, data: Mapping[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:

@@ -70,14 +70,16 @@ def losses_elsewhere(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     """Losses of some steps taken at all steps, at one more or at one fewer."""
     lines = [line for line in derivation.lines if line.kind == "backward"]
     every = max((line.steps for line in lines), key=len, default=())
-    for some in dict.fromkeys(line.steps for line in lines if 1 < len(line.steps) < len(every)):
-        own = {quantity for quantity in (*derivation.forward, *derivation.backward) if set(quantity.steps) == set(some)}
+    quantities = [*derivation.forward, *derivation.backward]
+    for some in dict.fromkeys(quantity.steps for quantity in quantities if 1 < len(quantity.steps) < len(every)):
+        own = {quantity for quantity in quantities if set(quantity.steps) == set(some)}
         if any(quantity in closure(_read_by(quantity), _read_by) for quantity in own):
             continue  # a loop of its own, and no loss
         choices = {
             every: "at all steps", (some[0] - 1, *some): "also at the step before the first of them",
             (*some, some[-1] + 1): "also at the step after the last of them",
             some[1:]: "without the first of them", some[:-1]: "without the last of them",
+            tuple(t for t in every if t not in some): "at the other steps",
         }  # fmt: skip
         for kept, what in choices.items():
             if set(kept) <= set(every):

@@ -16,6 +16,7 @@ from ..equations.parts import applies, parts, reads_derivatives, substituted
 from ..equations.recognising import meaning
 from .found import Found, instead
 from .hand import Hand
+from .of_uses import definition
 
 
 def factors_of(part: Expression, line: Line, hand: Hand) -> Found:
@@ -99,13 +100,27 @@ def _groups(part: Expression) -> Iterator[tuple[Reference, Expression, list[Expr
         yield source, group, [f for i, f in enumerate(part.operands) if i not in places]
 
 
+def slopes_of_parts(part: Expression, line: Line, hand: Hand) -> Found:
+    """The slope of one of several gates side by side, g (1 - g) of a part g: by another part, or as that of a tanh."""
+    for g in dict.fromkeys(f for f in part.operands if applies(f, indexing.getitem)) if is_product(part) else ():
+        of, slope = g.operands[0], (g, one_minus(g))
+        is_whole = all(factor in part.operands for factor in slope)
+        if type(of) is Reference and of.quantity.adjoint_of is None and is_whole:
+            rest = [factor for factor in part.operands if factor not in slope]
+            whole, others = times(*slope), (p for p in hand.values(g.shape, of.shift) if applies(p, indexing.getitem))
+            for new in (one_minus(apply(elementwise.square, g)), *(times(p, one_minus(p)) for p in others)):
+                if new != whole:
+                    yield times(*rest, new), "{} stands where {} belongs", (new, whole)
+
+
 def groups_of(part: Expression, line: Line, hand: Hand) -> Found:
     """The changes of factors that are a function of one quantity: of another quantity, or by another function."""
     for source, group, rest in _groups(part):
         if group == source:
             continue
         for other, what, of in _other_slopes(group, source, hand):
-            yield times(*rest, other), what, of
+            if is_product(group) or other != times(group, group):  # one factor taken twice is called so
+                yield times(*rest, other), what, of
         if any(map(reads_derivatives, rest)):
             of_it = substituted(group, source, times(*rest))
             yield times(*rest, of_it), "{} stands where {} belongs", (of_it, group)
@@ -156,6 +171,10 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
     yield broadcast(above, part.shape), "the division by {} was left out", (below,)
     yield times(above, below), "times {} where one divides by it", (below,)
     yield over(part, below), "divided by {} twice", (below,)
+    if isinstance(below, Number) and reads_derivatives(above) is False and above.ndim:
+        for mask in dict.fromkeys(p.operands[0] for p in parts(above, Apply) if p.name == "where"):
+            active = apply(reductions.sum, apply(np.where, mask, ONE, Number(0.0)))
+            yield over(above, active), "divided by the number of {}, not by {}", (mask, below)
     if isinstance(below, Number):
         fits = round(below.value / (hand.factor or 1.0), 9)  # the length of pieces, say, that only the user's code has
         for size in (*hand.sizes, *((fits,) if 1 < fits < below.value and not 2 * fits % 1 else ())):
@@ -164,6 +183,8 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
                 if below.value % size == 0:  # one of several means
                     yield over(above, Number(below.value / size)), "the division by {} was left out", (Number(size),)
     elif not reads_derivatives(below):
+        if not below.shape and above.shape:
+            yield over(above, apply(reductions.sum, above)), "divided by the sum of {} alone, not by {}", (above, below)
         for size in hand.sizes:
             yield over(above, Number(size)), "divided by {} instead of {}", (Number(size), below)
     yield broadcast(over(ONE, below), part.shape), "{} was left out", (above,)
@@ -171,7 +192,7 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
 
 def factors_too_many(part: Expression, line: Line, hand: Hand) -> Found:
     """A wrong additional factor of one of the terms, or of a value that is handed on."""
-    if is_sum(part) and line.kind != "forward":
+    if (is_sum(part) or is_difference(part)) and line.kind != "forward":
         for i, term in enumerate(part.operands):
             inner, again = unwrapped(term)
             for size in hand.sizes:
@@ -250,6 +271,10 @@ def equal_weights(part: Expression, line: Line, hand: Hand) -> Found:
     """Equal weights in the place of those of a softmax, or of other shares: the mean for the weighted sum."""
     softmax = (_softmax(part) or _total_of_shares(part)) if line.kind != "forward" else None
     axis = one_axis(softmax.settings.get("axis")) if softmax is not None and part.ndim > 1 else 0
+    if softmax is not None and isinstance(part, Reference) and part.ndim == 2 and part.shift is not None:
+        other = softmax.shifted(part.shift)
+        new = Apply(softmax.operation, other.operands, {**softmax.settings, "axis": 1 - int(axis or 0) % 2}, part.shape)
+        yield new, "{} over the other axis", (part,)
     if softmax is not None and isinstance(axis, int):
         equal = over(ONE, Number(part.shape[axis]))
         yield broadcast(equal, part.shape), "equal weights, {}, stand where {} belongs", (equal, part)
@@ -284,6 +309,23 @@ def lines_times_something(part: Expression, line: Line, hand: Hand) -> Found:
         if isinstance(value, Reference) and shift == 0:
             before = one_minus(apply(elementwise.square, Reference(value.quantity, -1)))
             yield times(part, before), "{} is a factor too many", (before,)
+
+
+def slopes_of_the_loss(part: Expression, line: Line, hand: Hand) -> Found:
+    """The slope of another loss: the sign, the error itself, or 1 where it is above 0; with another divisor, too."""
+    if line.kind != "backward" or reads_derivatives(part) or part != line.expression:
+        return
+    own = [p for p in parts(part, Reference) if p.shape == part.shape and p.at is None]
+    meanings = [(whole.shifted(p.shift or 0)) for p in own if (whole := definition(p.quantity)) is not None]
+    read = (p for whole in meanings for p in parts(whole, Reference) if p.shape == part.shape)
+    for e in dict.fromkeys((*own, *read)):
+        is_above = apply(np.greater, e, Number(0.0))
+        flat = one_minus(apply(elementwise.square, apply(elementwise.tanh, e)))
+        for slope in (apply(np.sign, e), e, times(Number(2.0), e), is_above, flat):
+            for size in (1, *hand.sizes):
+                new = over(slope, Number(size)) if size > 1 else slope
+                yield instead(new, part)
+                yield instead(negative(new), part)
 
 
 def _left_out(source: Reference, hand: Hand) -> str:

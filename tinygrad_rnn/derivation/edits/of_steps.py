@@ -45,13 +45,13 @@ OTHERWISE_PUT = {
 def steps_beside(part: Expression, line: Line, hand: Hand) -> Found:
     """A value of the step before or after; steps in reverse; an index that wraps round; a value kept at the end."""
     if isinstance(part, Reference) and part.quantity.adjoint_of is None:
-        yield from _beside(part, line)
+        yield from _beside(part, line, hand)
 
 
 def derivatives_beside(part: Expression, line: Line, hand: Hand) -> Found:
     """The same edits of derivatives."""
     if is_derivative(part):
-        yield from _beside(part, line)
+        yield from _beside(part, line, hand)
 
 
 def terms_beside(part: Expression, line: Line, hand: Hand) -> Found:
@@ -79,7 +79,7 @@ def terms_late(part: Expression, line: Line, hand: Hand) -> Found:
                     yield total([part, late]), "{} is a term too many, beside {}", of
 
 
-def _beside(part: Reference, line: Line) -> Found:
+def _beside(part: Reference, line: Line, hand: Hand) -> Found:
     if part.shift is not None and type(part) is Reference:
         quantity, shift = part.quantity, part.shift
         steps = quantity.steps
@@ -95,6 +95,9 @@ def _beside(part: Reference, line: Line) -> Found:
                 step_for = _wrapped(shift + by, ring[0], len(ring))
                 wrapped = Elsewhere(quantity, shift + by, step_for, f"wraps {by} from {ring[0]}")
                 yield instead(wrapped, part, ", and wraps round at the end")
+        if first < hand.first <= last:
+            kept = Elsewhere(quantity, shift, lambda t: max(t + shift, hand.first), "without the initial one")
+            yield kept, "{} stands where the initial one belongs", (Reference(quantity, None, hand.first),)
         wraps = Elsewhere(quantity, shift, lambda t: t + shift if t + shift > first else last, "wraps")
         yield wraps, "the last {} stands where the first belongs: an index of -1 wraps round", (part,)
         for end, which in ((last, "last"), (first, "first")):
@@ -140,6 +143,9 @@ def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
     if isinstance(of, Data) and hand.masks.get(of.name) == 1:
         at_the_end = times(part, one_minus(Row(of, _moved(place, 1, length, "zeros"), "zeros 1", axis)))
         yield at_the_end, "{} at the last step of each instance alone", (part,)
+    for piece in (n for n in range(2, LONGEST_PIECE + 1) if n < length and length % n == 0):
+        again = Row(of, lambda t, piece=piece: place.at(t) % piece, f"of the first {piece}", axis)  # type: ignore[misc]
+        yield again, f"{{}} by its number in each piece of {piece} steps, not in the whole sequence", (part,)
     for row_number, which in ((length - 1, "last"), (0, "first")):
         same = Row(of, lambda t, kept=row_number: kept, which, axis)  # type: ignore[misc]
         yield same, f"{{}} of the {which} step at all steps", (part,)
@@ -292,6 +298,15 @@ def puts(part: Expression, line: Line, hand: Hand) -> Found:
     if any(isinstance(place, Operand) for place in _flat(part.settings["indices"])):
         yield from ((Put(part, how), f"{what}, in {{}}", (part,)) for how, what in OTHERWISE_PUT.items())
     piece, *index = part.operands
+    cut = next((p for p in parts(piece) if applies(p, indexing.getitem) and p.operands[0].shape == part.shape), None)
+    if cut is not None:
+        yield substituted(piece, cut, cut.operands[0]), "all of {}, not {} alone", (cut.operands[0], cut)
+    if len(index) == 1 and piece.ndim == 2 and index[0].shape == piece.shape[:1] and piece.shape[0] > 1:
+        for end, which in ((-1, "last"), (0, "first")):
+            rows = np.zeros((piece.shape[0], 1))
+            rows[end] = 1
+            one = times(piece, Mask(rows, f"[the {which} instance]"))
+            yield with_operand(part, 0, one), f"the {which} instance alone, in {{}}", (part,)
     if len(index) == 2 and index[0].shape == index[1].shape:
         yield part.with_operands((piece, *index[::-1])), "{} and {} stand in each other's place", tuple(index)
     for i, place in enumerate(index, 1):

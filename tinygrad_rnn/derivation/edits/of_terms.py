@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
-from ...autodiff.rules import elementwise
-from ..equations.arithmetic import factors, is_difference, is_negative, is_product, is_sum, negative
-from ..equations.expressions import During, Expression, Number, Parameter, Reference, Steps, apply
+from ...autodiff.rules import elementwise, shape
+from ..equations.arithmetic import factors, is_difference, is_negative, is_product, is_sum, less_than_one, negative
+from ..equations.expressions import Data, During, Expression, Number, Parameter, Reference, Steps, apply
 from ..equations.lines import Line
-from ..equations.making import TWO, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
+from ..equations.making import ONE, TWO, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
 from ..equations.parts import applies, fixed, is_derivative, parts, reads_derivatives, replaced, substituted, total
 from .found import Found, instead
 from .hand import Hand
@@ -57,6 +59,51 @@ def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
             yield _alone(term, part), "{} was overwritten by the term {}", (rest, inner)
 
 
+def numbers_of_steps(part: Expression, line: Line, hand: Hand) -> Found:
+    """The weights of the steps left out: one number at all steps, in place of several, each at some steps."""
+    terms = part.operands if is_sum(part) else ()
+    weights = [(term.steps, _coefficient(term.inner)) for term in terms if isinstance(term, During)]
+    reads = any(isinstance(p, (Reference, Parameter, Data)) for p in parts(part))
+    if len(weights) == len(terms) > 1 and line.steps and not reads:
+        mean = sum(len(steps) * weight for steps, weight in weights) / len(line.steps)
+        for weight in dict.fromkeys((*(weight for _, weight in weights), mean)):
+            same = Number(weight)
+            yield Switched(line.steps, same), "{} at all steps: the weights of the steps were left out", (same,)
+
+
+def numbers_exchanged(part: Expression, line: Line, hand: Hand) -> Found:
+    """Two terms with the factors of each other: 1 - q and q of a quantile, of which each belongs to one side."""
+    terms = list(_addends(part))
+    if len(terms) == 2 and line.kind != "forward":
+        (a, again_a), (b, again_b) = map(unwrapped, terms)
+        of_a, of_b = map(_coefficient, (a, b))
+        if abs(of_a) != abs(of_b) and of_a and of_b:
+            by = abs(of_b / of_a)
+            new = total([again_a(times(Number(by), a)), again_b(times(Number(1 / by), b))])
+            yield new, "the numbers of {} and {} stand in each other's place", (a, b)
+
+
+def _coefficient(term: Expression) -> float:
+    """The number by which a term is multiplied."""
+    if applies(term, elementwise.divide) and isinstance(term.operands[1], Number):
+        return _coefficient(term.operands[0]) / term.operands[1].value
+    if is_negative(term):
+        return -_coefficient(term.operands[0])
+    found = 1.0
+    for factor in factors(term):
+        found *= factor.value if isinstance(factor, Number) else 1.0 if factor is term else _coefficient(factor)
+    return found
+
+
+def halves_exchanged(part: Expression, line: Line, hand: Hand) -> Found:
+    """A mask, or a gate, and what it leaves, each in the other's place: z h + (1 - z) c for (1 - z) h + z c."""
+    if is_sum(part) or is_difference(part):
+        for rest in dict.fromkeys(p for p in parts(part) if less_than_one(p) is not None):
+            y = less_than_one(rest)
+            if y is not None and any(p == y for p in parts(substituted(part, rest, ONE))):
+                yield replaced(part, {rest: y, y: rest}.get), "{} and {} stand in each other's place", (y, rest)
+
+
 def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
     """The changes of all terms from another step at once: left out, doubled, or at fewer steps."""
     if not is_sum(part):
@@ -69,6 +116,8 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
     inner = total([term.inner for term in terms])
     steps = terms[0].steps
     yield total(rest) if rest else zeros(part.shape), "the terms {} were left out", (inner,)
+    if rest:
+        yield Switched(steps, inner), "the terms of this step, {}, were left out", (total([*map(_inner, rest)]),)
     times_what = {2.0: "were taken twice", 0.5: "were halved", -1.0: "have the other sign"}
     changes: list[tuple[Expression, str]] = [
         *((During(steps, times(Number(c), inner)), what) for c, what in times_what.items()),
@@ -115,7 +164,9 @@ def brackets(part: Expression, line: Line, hand: Hand) -> Found:
         return
     for i, term in enumerate(part.operands):
         inner, _ = unwrapped(term)
-        for factor in inner.operands if is_product(inner) else ():
+        above, below = inner.operands if applies(inner, elementwise.divide) else (inner, None)
+        shared = [over(factor, below) for factor in factors(above)] if isinstance(below, Number) else []
+        for factor in (*(inner.operands if is_product(inner) else ()), *shared):
             others = (*part.operands[:i], *part.operands[i + 1 :])
             made = [again(times(factor, other)) for other, again in map(unwrapped, others)]
             what = "{} is a factor of all terms, not of {} alone"
@@ -126,28 +177,56 @@ def brackets(part: Expression, line: Line, hand: Hand) -> Found:
                 yield broadcast(total([*made, term]), part.shape), what, (factor, inner)
 
 
-def factors_of_one_term(part: Expression, line: Line, hand: Hand) -> Found:
-    """A factor or divisor of a whole sum, used as one of a single term: p - w y for w (p - y)."""
+def factors_of_some_terms(part: Expression, line: Line, hand: Hand) -> Found:
+    """A factor or divisor of a whole sum, used as one of a single term, or of all but one: p - w y for w (p - y)."""
+    for whole, by, factor, again in _factors_around(part):
+        terms = list(_addends(whole))
+        for k, term in enumerate(terms):
+            others = (*terms[:k], *terms[k + 1 :])
+            if not any(isinstance(one, During) for one in terms):
+                for some, rest, what in (
+                    ((term,), others, "{} is a factor or divisor of {} alone, not of all terms"),
+                    (others, (term,), "{} is no factor or divisor of {}"),
+                )[: len(terms) - 1]:
+                    new = total([*rest, *map(by, some)])
+                    yield broadcast(again(new), part.shape), what, (factor, term)
+
+
+def _factors_around(part: Expression) -> Iterator[tuple[Expression, Any, Expression, Any]]:
+    """The factors and the divisors of each sum in a product or quotient.
+
+    Yields:
+        The sum; the function that applies the factor; the factor; and the function that applies all the others.
+    """
     if applies(part, elementwise.divide):
         above, below = part.operands
-        for k, term in enumerate(above.operands) if is_difference(above) or is_sum(above) else ():
-            if not isinstance(term, During):
-                new = with_operand(above, k, over(term, below))
-                yield new, "{} alone is divided by {}, not all terms", (term, below)
+        if is_sum(above) or is_difference(above):
+            yield above, partial(_over, below), below, _itself
     for i, inner in enumerate(part.operands) if is_product(part) else ():
-        if not is_sum(inner) and not is_difference(inner):
-            continue
-        for j, factor in enumerate(part.operands):
+        for j, factor in enumerate(part.operands) if is_sum(inner) or is_difference(inner) else ():
             rest = [f for k, f in enumerate(part.operands) if k not in (i, j)]
-            for k, term in enumerate(inner.operands) if j != i and not isinstance(factor, Number) else ():
-                if not isinstance(term, During):
-                    new = times(*rest, with_operand(inner, k, times(factor, term)))
-                    what = "{} is a factor of {} alone, not of all terms"
-                    yield broadcast(new, part.shape), what, (factor, term)
-                    if applies(factor, elementwise.divide):  # w / n (p - y)
-                        above, below = factor.operands
-                        new = times(*rest, over(with_operand(inner, k, times(above, term)), below))
-                        yield broadcast(new, part.shape), what, (above, term)
+            if j != i and not isinstance(factor, Number):
+                yield inner, partial(times, factor), factor, partial(times, *rest)
+                if (quotient := _quotient(factor)) is not None:  # w / n (p - y)
+                    above, below = quotient
+                    yield inner, partial(times, above), above, partial(times, *rest, over(ONE, below))
+
+
+def _quotient(factor: Expression) -> tuple[Expression, Expression] | None:
+    """What stands above and below, also if the quotient has another axis behind."""
+    inner = factor.operands[0] if applies(factor, shape.expand_dims) else factor
+    if not applies(inner, elementwise.divide) or (inner is not factor and inner.operands[1].shape):
+        return None
+    above, below = inner.operands
+    return (above if inner is factor else factor.with_operands((above,))), below
+
+
+def _over(below: Expression, above: Expression) -> Expression:
+    return over(above, below)
+
+
+def _itself(term: Expression) -> Expression:
+    return term
 
 
 def terms_of_others(part: Expression, line: Line, hand: Hand) -> Found:
@@ -182,8 +261,9 @@ def handed_on(part: Expression, line: Line, hand: Hand) -> Found:
     if line.kind != "forward" and type(part) is Reference and part.at is None and part.quantity.adjoint_of is not None:
         for quantity in hand.backward:
             whole = definition(quantity)
-            for term in (whole.operands if is_sum(whole) else (whole,)) if whole is not None else ():
-                inner = _inner(term)
+            terms = (whole.operands if is_sum(whole) else (whole,)) if whole is not None else ()
+            back = [_inner(term) for term in terms if moves_back(term)]
+            for inner in (*map(_inner, terms), *([total(back)] if len(back) > 1 else [])):
                 for read in parts(inner) if inner.shape == part.shape and quantity is not line.quantity else ():
                     if type(read) is Reference and read.quantity is part.quantity and read.at is None and inner != read:
                         yield instead(inner.shifted((part.shift or 0) - (read.shift or 0)), part)

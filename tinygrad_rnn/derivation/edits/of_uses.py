@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ...autodiff.rules import elementwise, indexing, joining
+from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, shape
 from ..backward.absence import follows_from_absence
-from ..equations.arithmetic import is_negative, is_product, is_sum
+from ..equations.arithmetic import factors, is_negative, is_product, is_sum, less_than_one, negative
 from ..equations.expressions import Apply, During, Expression, OverSteps, Reference, apply
 from ..equations.lines import Line
-from ..equations.making import one_minus, times, unwrapped
+from ..equations.making import one_minus, over, times, unwrapped
 from ..equations.parts import (
     applies,
     as_read,
@@ -29,6 +29,7 @@ from ..equations.parts import (
     total,
 )
 from ..equations.quantities import Quantity
+from ..equations.recognising import meaning
 
 Path = tuple[int, ...]
 DEEPEST = 2
@@ -72,6 +73,9 @@ def written_out(line: Line) -> Iterator[tuple[Path, Expression]]:
                 break
             whole = replaced(whole, lambda part, old=reference, new=found: new if part is old else None)  # type: ignore[misc]
             yield place, put(line.expression, place, whole)
+            apart = _with_slope_apart(whole)
+            if apart is not None:
+                yield place, put(line.expression, place, apart)
             if place and is_sum(whole) and is_product(at(line.expression, place[:-1])):
                 product = put(at(line.expression, place[:-1]), place[-1:], whole)
                 yield place[:-1], put(line.expression, place[:-1], multiplied_out(product, place[-1]))
@@ -87,10 +91,13 @@ def distributed(line: Line) -> Iterator[tuple[Path, Expression]]:
     """Right-hand sides of a line in which each part of a value is computed by itself, so that one alone can be wrong.
 
     A product with values side by side (gates) is that of each with its own factors; the Jacobian of a softmax is
-    applied to each term of the derivative that comes in; and what h + z ∘ (c - h) keeps is g ∘ (1 - z), not g - g ∘ z.
+    applied to each term of the derivative that comes in; what h + z ∘ (c - h) keeps is g ∘ (1 - z), not g - g ∘ z; and
+    (1 - y) ∘ p - w ∘ y ∘ (1 - p) is p - y with a weight; p - y is ((1 - y) / (1 - p) - y / p) ∘ p ∘ (1 - p); and rows
+    of D Wᵀ are D times the transpose of rows of W.
     """
+    ways = (_by_block, _by_term, _by_what_is_kept, _by_weight, _with_slope_apart, _by_rows)
     for place, part in places(line.expression):
-        for whole in (_by_block(part), _by_term(part), _by_what_is_kept(part)):
+        for whole in (way(part) for way in ways):
             if whole is not None:
                 yield place, put(line.expression, place, whole)
 
@@ -131,7 +138,7 @@ def _by_term(part: Expression) -> Expression | None:
         return None
     each = []
     for term in found.shifted(come_in.shift or 0).operands:
-        of, again = (term.inner, partial(Switched, term.steps)) if isinstance(term, During) else (term, _itself)
+        of, again = _taken_apart(term)
         each.append(again(substituted(part, come_in, of)))
     return total(each)
 
@@ -151,6 +158,62 @@ def _by_what_is_kept(part: Expression) -> Expression | None:
     return None
 
 
+def _by_weight(part: Expression) -> Expression | None:
+    """A difference (1 - y) ∘ σ(z) - w ∘ y ∘ σ(-z), with y 0 or 1, as (w ∘ y + 1 - y) ∘ (σ(z) - y)."""
+    one, other = part.operands if applies(part, elementwise.subtract) else (part, part)
+    for p, weight in ((f, w) for f in factors(one) for w in factors(one) if applies(f, activations.logistic)):
+        y, below = less_than_one(weight), apply(activations.logistic, negative(p.operands[0]))
+        if y is not None and below in factors(other):
+            of_ones, of_zeros = (
+                times(*(meaning(f) for f in factors(whole) if f != left)) for whole, left in ((other, below), (one, p))
+            )
+            if any(inner == y for inner in parts(of_ones)):
+                return times(total([of_ones, of_zeros]), apply(elementwise.subtract, p, y))
+    return None
+
+
+def _with_slope_apart(part: Expression) -> Expression | None:
+    """A derivative (p - y) / n by the argument of p = σ(a), as that by p times its slope; other terms have the same."""
+    terms = part.operands if is_sum(part) else (part,)
+    for i, (inner, again) in enumerate(map(_taken_apart, terms)):
+        less, below = inner.operands if applies(inner, elementwise.divide) else (inner, None)
+        p, y = less.operands if applies(less, elementwise.subtract) else (less, less)
+        if type(p) is not Reference or p.shape != part.shape:
+            continue
+        if not applies(definition(p.quantity), activations.logistic):
+            continue
+        slope = (p, one_minus(p))
+        others = [[*factors(other)] for other, _ in map(_taken_apart, (*terms[:i], *terms[i + 1 :]))]
+        if all(factor in of_one for of_one in others for factor in slope):
+            by_p = apply(elementwise.subtract, over(one_minus(y), slope[1]), over(y, p))
+            new = [again(by_p if below is None else over(by_p, below))]
+            for of_one, (_, put_in) in zip(others, map(_taken_apart, (*terms[:i], *terms[i + 1 :]))):
+                new.append(put_in(times(*(factor for factor in of_one if factor not in slope))))
+            return times(total(new), *slope)
+    return None
+
+
+def _by_rows(part: Expression) -> Expression | None:
+    """Columns of products D Wᵀ, as products with the transpose of the same rows of W."""
+    if not applies(part, indexing.getitem):
+        return None
+    index = part.settings["index"]
+    products = part.operands[0].operands if is_sum(part.operands[0]) else part.operands
+    is_last = isinstance(index, tuple) and len(index) == part.ndim and all(i == slice(None) for i in index[:-1])
+    if not is_last or not all(applies(p, linalg.matmul) and applies(p.operands[1], shape.transpose) for p in products):
+        return None
+    turned: list[Expression] = []
+    for a, weights in (product.operands for product in products):
+        rows = apply(indexing.getitem, *weights.operands, index=index[-1:])
+        turned.append(apply(linalg.matmul, a, apply(shape.transpose, rows)))
+    return total(turned)
+
+
+def _taken_apart(term: Expression) -> tuple[Expression, Any]:
+    """A term without its steps, and a function that restricts another one to these, so that it can be in a product."""
+    return (term.inner, partial(Switched, term.steps)) if isinstance(term, During) else (term, _itself)
+
+
 _BY_ELEMENT = elementwise.multiply, elementwise.subtract, elementwise.add, elementwise.square, elementwise.negative
 
 
@@ -158,7 +221,7 @@ def multiplied_out(product: Expression, i: int) -> Expression:
     """A product with one factor that is a sum, as the sum of products: so each of them can be wrong by itself."""
     terms = []
     for term in product.operands[i].operands:
-        inner, again = (term.inner, partial(Switched, term.steps)) if isinstance(term, During) else (term, _itself)
+        inner, again = _taken_apart(term)
         terms.append(again(times(inner, *product.operands[:i], *product.operands[i + 1 :])))
     return total(terms)
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, log_probabilities, reductions, shape
-from ..equations.arithmetic import is_product, negative
+from ..equations.arithmetic import is_difference, is_product, is_sum, negative
 from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Step, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, one_minus, over, times, with_operand, zeros
 from ..equations.parts import applies, is_derivative, parts, reads_derivatives, replaced, substituted
+from ..equations.recognising import one_hot
 from .found import Found, instead
 from .hand import Hand
 from .misplaced import AddedUp, Mask, Rolled
@@ -136,6 +137,23 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
                     yield instead(row, part)
 
 
+def one_for_all(part: Expression, line: Line, hand: Hand) -> Found:
+    """The last or the first instance in the place of each: a number that was left over from another loop."""
+    is_row = applies(part, indexing.getitem) and isinstance(part.operands[0], Data)
+    if part.ndim == 2 and part.shape[0] > 1 and line.kind != "forward" and (is_derivative(part) or is_row):
+        for place, which in ((slice(-1, None), "last"), (slice(0, 1), "first")):
+            one = apply(indexing.getitem, part, index=(place,))
+            yield broadcast(one, part.shape), f"the {which} instance of {{}} for all", (part,)
+    if applies(part, one_hot) and part.ndim == 2:
+        of_all = Apply(columns_of_all, (part,), {}, part.shape)
+        yield of_all, "{} has the classes of all instances in each row: [:, y] for [rows, y]", (part,)
+
+
+def columns_of_all(rows: np.ndarray) -> np.ndarray:
+    """An array with the largest number of each column in all rows."""
+    return np.broadcast_to(rows.max(axis=0), rows.shape)
+
+
 def other_values(part: Expression, line: Line, hand: Hand) -> Found:
     """Any value at hand in place of any part of the same shape."""
     is_a_value = part.shape or part == line.expression  # parts of one number are too many
@@ -180,6 +198,11 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
                 for start in range(min(other.shape[0] - part.shape[0] + 1, 4)):
                     rows = slice(start, start + part.shape[0], None)
                     yield instead(Apply(indexing.getitem, (other,), {"index": rows}, part.shape), part)
+    if applies(part, shape.expand_dims) and len(line.shape) == 2:
+        for chosen in parts(part, Apply):  # the weights of the classes in the place of that of each instance's class
+            if chosen.operation is indexing.getitem and chosen.operands[0].shape == line.shape[-1:] == chosen.shape:
+                new = substituted(part.operands[0], chosen, chosen.operands[0])
+                yield new, "{} stands where {} belongs: a weight for each column", (chosen.operands[0], chosen)
     if applies(part, indexing.getitem) and isinstance(part.settings["index"], Step):
         for value in hand.values(part.shape, 0):
             yield instead(value, part)
@@ -219,6 +242,24 @@ def masks(part: Expression, line: Line, hand: Hand) -> Found:
                 shared = substituted(part, inner, times(inner, share))
                 what = f"the mean of each sentence or step, then {then}, for the mean over all that {{}} keeps"
                 yield shared, what, (inner,)
+
+
+def shares(part: Expression, line: Line, hand: Hand) -> Found:
+    """Equal shares of what a mask keeps, m / Σ m for each sequence, divided by another number, or by none."""
+    inner = part.operands[0] if applies(part, indexing.getitem) else part
+    name = inner.name if isinstance(inner, Data) else ""
+    for kept, axis in hand.shares.get(name, ()):
+        mask, of_each = Mask(kept, f"[{name} > 0]"), kept.sum() / (kept.size / kept.shape[axis])
+        for number, what in (
+            (of_each, "divided by the number of all that is kept, for that of each sequence"),
+            (float(kept.shape[axis]), "divided by the number of steps, for that which is kept"),
+            (1.0, "the sum over what is kept for its mean"),
+        ):
+            yield (
+                substituted(part, inner, over(mask, Number(number)) if number != 1 else mask),
+                f"{what}, in {{}}",
+                (part,),
+            )
 
 
 def forgotten_masks(part: Expression, line: Line, hand: Hand) -> Found:
@@ -293,6 +334,21 @@ def choices(part: Expression, line: Line, hand: Hand) -> Found:
         yield part.with_operands((condition, broadcast(ONE, yes.shape), no)), "{} was left out", (yes,)
         yield part.with_operands((condition, times(yes, yes), no)), "{} was taken twice", (yes,)
         yield part.with_operands((condition, no, yes)), "the mask {} was turned round", (condition,)
+        if condition.name == "greater" and condition.operands[1] == Number(0.0):  # type: ignore[attr-defined]
+            (a, zero), said = condition.operands, "the slope of another function, {}, stands where {} belongs"
+            for y in (apply(np.maximum, a, zero), apply(elementwise.tanh, a), apply(activations.logistic, a)):
+                for slope in (one_minus(apply(elementwise.square, y)), times(y, one_minus(y))):
+                    yield broadcast(times(yes, slope), part.shape), said, (slope, condition)
+
+
+def cases(part: Expression, line: Line, hand: Hand) -> Found:
+    """One of two cases taken always: the middle of a Huber loss, or its sides."""
+    terms = part.operands if is_sum(part) or is_difference(part) else ()
+    chosen = [[p for p in parts(term, Apply) if p.name == "where"] for term in terms]
+    if len(terms) == 2 and all(len(found) == 1 for found in chosen) and line.kind != "forward":
+        for i, (term, (one,)) in enumerate(zip(terms, chosen)):
+            always = substituted(term, one, broadcast(one.operands[1], one.shape))
+            yield always if is_sum(part) or not i else negative(always), "{} in both cases", (term,)
 
 
 def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
@@ -307,6 +363,14 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
     yield over(part, Number(count)), "the mean for the sum over {}", (inner,)
     if not reads_derivatives(inner):
         yield broadcast(Number(count), part.shape), "the number of its terms for the sum over {}", (inner,)
+    for array in hand.data if axes == (0,) and inner.ndim == 2 else ():
+        if array.shape == inner.shape[:1] and array.name in hand.counts:
+            each = apply(indexing.getitem, array, index=(slice(None), None))
+            yield (
+                part.with_operands((over(inner, each),)),
+                "each instance divided by its {} in the sum over {}",
+                (array, inner),
+            )
     keepdims = bool(part.settings.get("keepdims"))
     if keepdims and reads_derivatives(inner):
         yield inner, "the sum over {} was left out", (inner,)
@@ -354,7 +418,7 @@ def ends_for_beginnings(part: Expression, line: Line, hand: Hand) -> Found:
 
 def blocks(part: Expression, line: Line, hand: Hand) -> Found:
     """Parts side by side (gates): one left out, or another order."""
-    if applies(part, joining.joined) and isinstance(part.settings.get("axis"), int):
+    if applies(part, joining.joined, joining.stacked) and isinstance(part.settings.get("axis"), int):
         for order, what in _other_orders(len(part.operands)):
             yield part.with_operands(tuple(part.operands[i] for i in order)), what, (part,)
         for i, operand in enumerate(part.operands):
