@@ -8,7 +8,16 @@ from functools import partial
 from typing import Any
 
 from ...autodiff.rules import elementwise, shape
-from ..equations.arithmetic import factors, is_difference, is_negative, is_product, is_sum, less_than_one, negative
+from ..equations.arithmetic import (
+    factors,
+    is_difference,
+    is_negative,
+    is_product,
+    is_sum,
+    less_than_one,
+    negative,
+    scaled,
+)
 from ..equations.expressions import Data, During, Expression, Number, Parameter, Reference, Steps, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, TWO, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
@@ -79,7 +88,7 @@ def numbers_exchanged(part: Expression, line: Line, hand: Hand) -> Found:
         of_a, of_b = map(_coefficient, (a, b))
         if abs(of_a) != abs(of_b) and of_a and of_b:
             by = abs(of_b / of_a)
-            new = total([again_a(times(Number(by), a)), again_b(times(Number(1 / by), b))])
+            new = total([again_a(scaled(a, by)), again_b(scaled(b, 1 / by))])
             yield new, "the numbers of {} and {} stand in each other's place", (a, b)
 
 
