@@ -60,7 +60,7 @@ def test_a_derivation_without_its_slips_is_right():
         ("elman in columns", "1 - h[t] * h[t]", "1 - h[t] * h[t] * h[t]", "h_t ∘ h_t² stands where h_t² belongs"),
         ("minimal gated unit", "c - hp", "hp - c", "have the other sign"),
         ("embedding", "kept[t] = delta", "kept[t] = p['W'] @ delta", "Δ_t Wᵀ stands where Δ_t belongs"),
-        ("tagger in both directions", "ds / mask.sum()", "ds / mask[:, t].sum()", "then their sum, for the mean"),
+        ("tagger in both directions", "ds / mask.sum()", "ds / mask[:, t].sum()", "divided by the sum of mask"),
         ("minimal gated unit", "/ (T * d)", "/ 7", "divided by 3.5 instead of 6"),
         ("peephole", "+ af * p['pf']", "+ af * p['pf'] + ao * p['po']", "is a term too many, beside"),
         ("elman in rows", "delta @ W.T", "delta @ W.T / B", "is divided by 3"),
