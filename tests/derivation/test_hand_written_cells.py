@@ -596,7 +596,7 @@ def test_two_cells_that_go_in_both_directions_in_one_loop_have_the_steps_of_the_
         return total
 
     lines = str(assert_right(loss, p, [XS[:, 0], YS[:, 0]]))
-    assert "u_t = [h_t, h⁽²⁾_t]" in lines and "h⁽²⁾_{T+1} = 0" in lines
+    assert "joined_t = [h_t, h⁽²⁾_t]" in lines and "h⁽²⁾_{T+1} = 0" in lines
     assert lines.count("[t = ") == 0  # no step is apart
 
 

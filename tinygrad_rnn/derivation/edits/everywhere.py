@@ -184,7 +184,7 @@ def _states_kept(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
 
 
 def carries_shared(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
-    """One variable for what all layers hand to the step before: each reads what the layer before it has left."""
+    """A single variable for what all layers hand to the step before: each reads what the layer before has left."""
     own: list[tuple[Line, During]] = []
     for line in derivation.lines:
         back = [term for term in line.expression.operands if isinstance(term, During) and moves_back(term)]

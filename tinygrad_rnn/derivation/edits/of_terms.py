@@ -222,7 +222,7 @@ def _factors_around(part: Expression) -> Iterator[tuple[Expression, Any, Express
 
 
 def _quotient(factor: Expression) -> tuple[Expression, Expression] | None:
-    """What stands above and below, also if the quotient has another axis behind."""
+    """The dividend and the divisor of a quotient, also if it has another axis behind."""
     inner = factor.operands[0] if applies(factor, shape.expand_dims) else factor
     if not applies(inner, elementwise.divide) or (inner is not factor and inner.operands[1].shape):
         return None

@@ -342,7 +342,7 @@ def choices(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def cases(part: Expression, line: Line, hand: Hand) -> Found:
-    """One of two cases taken always: the middle of a Huber loss, or its sides."""
+    """A case of two taken always: the middle of a Huber loss, or its sides."""
     terms = part.operands if is_sum(part) or is_difference(part) else ()
     chosen = [[p for p in parts(term, Apply) if p.name == "where"] for term in terms]
     if len(terms) == 2 and all(len(found) == 1 for found in chosen) and line.kind != "forward":
