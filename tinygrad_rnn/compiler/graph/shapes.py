@@ -14,7 +14,7 @@ import numpy as np
 from ...autodiff import errors, registry
 from ...autodiff.rules import elementwise, indexing, linalg, log_probabilities, reductions, shape
 from .. import thresholds
-from .values import Value, substitute
+from .values import Value, name_of, substitute
 
 Found = tuple[tuple[int, ...], Any]
 
@@ -139,12 +139,6 @@ def inferred(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Found:
     if dtype.kind == "c":
         raise errors.complex_refused(name_of(op))
     return shape, dtype
-
-
-def name_of(op: Any) -> str:
-    """The name of an operation, for messages."""
-    name: str = op.name if isinstance(op, registry.Primitive) else op.__name__
-    return name
 
 
 def run(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

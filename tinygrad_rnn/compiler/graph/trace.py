@@ -21,9 +21,9 @@ from ...autodiff.graph import initialise, next_serial
 from ...autodiff.rules import indexing
 from ...autodiff.scope import changed, context
 from ...autodiff.tensor import NO_KEYWORDS, Tensor
-from .shapes import REDUCTIONS_WITHOUT_GRADIENT, dummy, example, has_several_results, inferred, name_of, run
+from .shapes import REDUCTIONS_WITHOUT_GRADIENT, dummy, example, has_several_results, inferred, run
 from .simplify import simplified
-from .values import Value, is_constant, values_in
+from .values import Value, is_constant, name_of, values_in
 
 INDEX_ARGUMENT = {indexing.getitem: 1, indexing.updated: 2}
 LOOKS_AT_SHAPE = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type,

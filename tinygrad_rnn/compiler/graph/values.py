@@ -98,8 +98,13 @@ def label(value: Value) -> str:
 
 def name_of_operation(value: Value) -> str:
     """The name of the operation that makes a Value."""
-    name: str | None = getattr(value.op, "name", None)
-    return value.op.__name__ if name is None else name
+    return name_of(value.op)
+
+
+def name_of(op: Any) -> str:
+    """The name of an operation: a primitive, a NumPy function or a loop."""
+    name: str = getattr(op, "name", None) or op.__name__
+    return name
 
 
 def new_input(shape: tuple[int, ...], dtype: Any, kind: Kind, name: str = "") -> Value:

@@ -74,17 +74,19 @@ class Folds:
         each element, so that neighbours in memory go as a vector.
         """
         nest, nest_along = self._code.nest, self._code.nest_along
-        starts, ends = ([f"{y.name} = {y.start}" for y in found], [f"{y.place} = {y.finished}" for y in found])
-        steps = [f"{y.name} = {y.combined}" for y in found]
+        starts = [f"{y.name} = {y.start}" for y in found]
+        steps = [f"x = {x}", *(f"{y.name} = {y.combined}" for y in found)]
+        ends = [f"{y.place} = {y.finished}" for y in found]
         shape = _reduced_shape(a, axes)
         if a.ndim - 1 in axes or math.prod(shape) == 1:
-            inner = nest_along(a.shape, sorted(axes), [f"x = {x}", *steps])
+            inner = nest_along(a.shape, sorted(axes), steps)
             lines = nest_along(a.shape, [i for i in range(a.ndim) if i not in axes], [*starts, *inner, *ends])
         else:
-            loads, stores = [f"{y.name} = {y.place}" for y in found], [f"{y.place} = {y.name}" for y in found]
+            loads = [f"{y.name} = {y.place}" for y in found]
+            stores = [f"{y.place} = {y.name}" for y in found]
             lines = [
                 *nest(shape, [*starts, *stores]),
-                *nest(a.shape, [*loads, f"x = {x}", *steps, *stores]),
+                *nest(a.shape, [*loads, *steps, *stores]),
                 *(nest(shape, [*loads, *ends]) if ends != stores else ()),
             ]
         self._code.kernel(kind, lines, reorders and a.ndim - 1 in axes)
