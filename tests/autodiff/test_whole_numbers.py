@@ -103,6 +103,33 @@ def test_functions_of_whole_numbers(name: str, kind: str) -> None:
         np.testing.assert_allclose(np.asarray(found, float), np.asarray(expected, float), rtol=1e-14)
 
 
+MATRICES: dict[str, Callable[[Any], Any]] = {
+    "inv": np.linalg.inv,
+    "solve": lambda a: np.linalg.solve(a, a[0]),
+    "det": np.linalg.det,
+    "slogdet": lambda a: np.linalg.slogdet(a)[1],
+    "cholesky": np.linalg.cholesky,
+    "svd": lambda a: np.linalg.svd(a)[1],
+    "qr": lambda a: np.linalg.qr(a)[1],
+    "eigvalsh": np.linalg.eigvalsh,
+    "pinv": np.linalg.pinv,
+    "norm": np.linalg.norm,
+    "mean": np.mean,
+}
+
+
+@pytest.mark.parametrize("executor", ["numpy", "jax"])
+@pytest.mark.parametrize("kind", ["uint8", "int32"])
+def test_matrices_of_whole_numbers(kind: str, executor: str) -> None:
+    """In double precision, as NumPy computes them; JAX by itself would compute in single."""
+    if executor == "jax":
+        pytest.importorskip("jax")
+    a = np.array([[3, 1, 1], [1, 4, 2], [1, 2, 6]]).astype(kind)
+    found = tr.compile(lambda a: tuple(f(a) for f in MATRICES.values()), executor=executor)(a)
+    for name, f, result in zip(MATRICES, MATRICES.values(), found):
+        np.testing.assert_allclose(result.data, f(a), rtol=1e-12, atol=1e-14, err_msg=name)
+
+
 def test_multi_dot_says_what_it_takes() -> None:
     a = tr.tensor(np.ones((2, 2)))
     with pytest.raises(ValueError, match="takes matrices, two or more"):

@@ -188,6 +188,7 @@ lower_cholesky = primitive(lambda a: np.linalg.cholesky(a), [_cholesky_vjp], [_c
 @overrides(np.linalg.cholesky)
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     """np.linalg.cholesky; the gradient is with respect to the triangle that is read."""
+    a = in_real_numbers(a)
     return _t(lower_cholesky(_t(a))) if upper else lower_cholesky(a)
 
 

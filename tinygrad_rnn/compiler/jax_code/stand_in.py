@@ -19,6 +19,7 @@ import numpy as np
 
 from ...autodiff.errors import CannotCompile
 from ...autodiff.registry import Primitive, name_of
+from ...autodiff.rules.arrays import in_real_numbers
 from . import by_element
 from .precision import as_jax_has_it
 
@@ -82,6 +83,8 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
         return out
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
+        if function is np.mean or function.__module__ == "numpy.linalg":  # JAX's take whole numbers in single precision
+            args = tuple(map(in_real_numbers, args))
         if isinstance(function, Primitive) or function in TOLD_ANEW:
             return run(function, args, keywords)
         if function in ABOUT_FORM:
