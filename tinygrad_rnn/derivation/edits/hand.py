@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...autodiff.rules import indexing
+from ...autodiff.rules import indexing, joining
 from ..equations.arithmetic import factors, is_sum
 from ..equations.expressions import (
     Apply,
@@ -24,7 +24,7 @@ from ..equations.expressions import (
     Steps,
     Sum,
 )
-from ..equations.parts import closure, parts, reads_derivatives, references_of
+from ..equations.parts import applies, closure, parts, reads_derivatives, references_of
 from ..equations.quantities import Quantity
 from .misplaced import FromTheEnd
 from .of_uses import definition
@@ -165,6 +165,7 @@ class Hand:
             yield from (stack for stack in self.stacks if stack.shape == reference.shape)
         if reference.shift is not None:
             yield from self._of_other_directions(reference, among)
+            yield from self._of_other_gates(reference)
         if reference.shift is not None and reference.quantity.adjoint_of is None:
             for quantity in among:
                 if quantity.shape == reference.shape and quantity.steps and quantity is not reference.quantity:
@@ -184,6 +185,14 @@ class Hand:
         for quantity in among:
             if quantity.shape == own.shape and quantity.steps and quantity.loop != own.loop:
                 yield FromTheEnd(quantity, reference.shift or 0, self.first, self.last)
+
+    def _of_other_gates(self, reference: Reference) -> Iterator[Expression]:
+        """Derivatives of the same shape that stand side by side in another one, without lines of their own."""
+        for quantity in self.backward if reference.quantity.adjoint_of is not None else ():
+            whole = definition(quantity)
+            for gate in whole.operands if applies(whole, joining.joined, joining.stacked) and whole is not None else ():
+                if gate.shape == reference.shape and not isinstance(gate, Reference):
+                    yield gate.shifted(reference.shift or 0)
 
     def values(self, shape: Shape, shift: int | None) -> Iterator[Expression]:
         """The values of the forward pass with a shape, at a step; also parameters with the shape of the last axis."""
