@@ -267,6 +267,12 @@ def read_too_late(part: Expression, line: Line, hand: Hand) -> Found:
 
 def handed_on(part: Expression, line: Line, hand: Hand) -> Found:
     """The value that a derivative hands on, in its place: a variable was overwritten by that before it was read."""
+    if line.kind == "gradient" and is_derivative(part) and part.at is not None:  # of another first state
+        for quantity in hand.backward:
+            whole = definition(quantity)
+            back = [_inner(term) for term in whole.operands if moves_back(term)] if whole is not None else []
+            if back and quantity.shape == part.shape and quantity is not part.quantity:
+                yield instead(fixed(total(back), part.at), part)
     if line.kind != "forward" and type(part) is Reference and part.at is None and part.quantity.adjoint_of is not None:
         for quantity in hand.backward:
             whole = definition(quantity)
