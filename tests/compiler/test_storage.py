@@ -117,6 +117,19 @@ def test_both_executors_write_what_was_decided(cell, state, reverse, executor):
     assert_compiled_agrees(cell, XS, state, [W], executor=executor, reverse=reverse)
 
 
+def test_a_state_scaled_or_shifted_is_computed_again():
+    """It isn't handed to the backward pass, which has the state; what isn't that cheap is."""
+
+    def cell(x, state):
+        h, s = state
+        s = s - 0.5 * x
+        return h, (np.tanh((1 - h) * (h @ W) * (2 * s)), s)
+
+    forward, _ = storages(lambda xs, h: tr.unroll(cell, xs, (h, h))[0], XS, START, gradients=True)
+    kept = [name_of_operation(result.inner) for result in forward.row_results]
+    assert sorted(kept) == ["matmul", "multiply"]
+    assert_compiled_agrees(cell, XS, (START, START + 1), [W], executor="numpy")
+
 
 def large_buffers(compiled, size):
     (executable,) = compiled.plans[0]._executables.values()

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...autodiff.array_node import conformed
 from ...autodiff.registry import Primitive
+from ...autodiff.rules import elementwise
 from ...autodiff.rules.parts import Parts
 from ...autodiff.scope import context
 from ..graph.shapes import has_several_results, spreads_out
@@ -139,6 +140,9 @@ def _through_loop(
                 _add(found, value, tracer(g))
 
 
+CHEAP = {elementwise.add, elementwise.subtract, elementwise.multiply, elementwise.negative}
+
+
 class _LoopBackward:
     """The loop that takes cotangents from the last step to the first."""
 
@@ -150,13 +154,26 @@ class _LoopBackward:
         self.fixed = [v for v in fixed if v in leading]
         self.carried = self._active_state(leading)
         moving = [*loop.befores, *loop.slices, *self.body]
-        self.forward_values = {  # the values handed over: arrays, unless they would fill the memory
-            v for v in moving if not (has_several_results(v) or spreads_out(v, loop.moves, loop.steps))
+        self.forward_values = {  # the values handed over: arrays, unless recomputing them costs less
+            v
+            for v in moving
+            if not (has_several_results(v) or spreads_out(v, loop.moves, loop.steps) or self._is_cheap(v))
         }
         self.sequences: dict[Value, Value] = {}
         self.cotangents = [new_input(c.after.shape, c.after.dtype, "g", c.before.name) for c in self.carried]
         self.inner = self._one_step(arrived)
         self.backward = self._build({result.inner: g for result, g in arrived.items() if result.how == "last"})
+
+    def _is_cheap(self, value: Value) -> bool:
+        """Return True for a state or a row of a sequence, scaled or shifted.
+
+        These are there for the backward pass, or may be, and ``1 - s`` costs less to compute again than to keep.
+        """
+        if value.op not in CHEAP:
+            return False
+        bases = {a for a in operands(value) if self.loop.moves(a)}
+        given = {*self.loop.befores, *self.loop.slices, *(c.after for c in self.loop.carried)} - {value}
+        return len(bases) == 1 and bases <= given and all((a.size, a.dtype) == (value.size, value.dtype) for a in bases)
 
     def _active_state(self, leading: set[Value]) -> list[Carried]:
         """The components of the state that carry a gradient, directly or through one another."""
