@@ -267,3 +267,15 @@ def test_of_nothing(f: Callable[[Any], Any]) -> None:
     assert np.array_equal(found.data, expected) and found.shape == expected.shape
     found.sum().backward()
     assert leaf.grad.shape == (2, 0)
+
+
+@pytest.mark.skipif(NUMPY_1, reason="sizes of -1 are NumPy 2's")
+def test_sizes_of_fourier_transforms() -> None:
+    """A size of -1 is that of the array, also where half a spectrum comes back; an axis may not stand twice."""
+    a = np.arange(12.0).reshape(3, 4)
+    for s in ((3, -1), (-1, 3), (-1, -1)):
+        for f in (np.fft.irfftn, np.fft.irfft2):
+            expected = f(a, s=s, axes=(0, 1))
+            np.testing.assert_allclose(f(tr.tensor(a), s=s, axes=(0, 1)).data, expected, atol=1e-14)
+    with pytest.raises(ValueError, match="an axis stands twice"):
+        np.fft.fftn(tr.tensor(a), axes=(0, -2))

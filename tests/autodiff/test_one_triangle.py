@@ -16,7 +16,7 @@ FUNCTIONS: dict[str, Any] = {
     "eigvalsh of the upper": lambda a: np.linalg.eigvalsh(a, UPLO="U"),
     "eigh, values": lambda a: np.linalg.eigh(a)[0],
     "eigh, vectors": lambda a: np.linalg.eigh(a)[1],
-    "eigh of the upper, vectors": lambda a: np.linalg.eigh(a, UPLO="U")[1] ** 2,
+    "eigh of the upper, vectors": lambda a: np.linalg.eigh(a, UPLO="U")[1],
     "cholesky": np.linalg.cholesky,
 }
 if "upper" in inspect.signature(np.linalg.cholesky).parameters:
@@ -95,3 +95,20 @@ def test_shared_with_the_mirror_image_it_is_pytorchs(name: str) -> None:
     g = tr.grad(ours)(SYMMETRIC)
     expected = a.grad.numpy()
     assert np.allclose((g + g.T) / 2, (expected + expected.T) / 2, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("executor", ["numpy", "jax"])
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_compiled_functions_read_the_same_triangle(matrix: str, executor: str) -> None:
+    """JAX by itself would take the mean of both triangles; the sign of an eigenvector is its own."""
+    if executor == "jax":
+        pytest.importorskip("jax")
+    a = MATRICES[matrix]
+    for name, f in FUNCTIONS.items():
+        found = tr.compile(lambda a, f=f: f(a) ** 2, executor=executor)(a)
+        np.testing.assert_allclose(found.data, f(a) ** 2, rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+def test_another_triangle_is_refused() -> None:
+    with pytest.raises(ValueError, match="UPLO is 'L' or 'U', not 'X'"):
+        np.linalg.eigh(tr.tensor(SYMMETRIC), UPLO="X")

@@ -136,3 +136,13 @@ def test_multi_dot_says_what_it_takes() -> None:
         np.linalg.multi_dot([a, np.ones((2, 2, 2)), a])
     with pytest.raises(ValueError, match="takes matrices, two or more"):
         np.linalg.multi_dot([a])
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "uint64"])
+def test_short_indices_on_jax(kind: str) -> None:
+    pytest.importorskip("jax")
+    a, i = np.arange(12.0).reshape(3, 4), np.array([0, 2]).astype(kind)
+    fast = tr.compile(lambda a, i: a[i], executor="jax")
+    np.testing.assert_array_equal(fast(a, i).data, a[i])
+    with pytest.raises(IndexError):
+        fast(a, i + i.dtype.type(1))

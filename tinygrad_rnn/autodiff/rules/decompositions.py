@@ -205,28 +205,35 @@ def _on_diagonal(x: Any) -> Any:
     return np.expand_dims(x, -1) * _eye_like(x, x.shape[-1])
 
 
-def _eigh_vjp(g: Any, ans: Any, a: Any) -> Any:
+def _eigh_vjp(g: Any, ans: Any, a: Any, upper: bool = False) -> Any:
     w, vectors = output(ans, 0), output(ans, 1)
     of_w, of_vectors = g
     inner = 0 if of_w is None else _on_diagonal(of_w)
     if of_vectors is not None:
         inner = inner + _inverse_differences(w) * (_t(vectors) @ of_vectors)
-    return _folded(vectors @ inner @ _t(vectors))
+    found = vectors @ inner @ _t(vectors)
+    return _t(_folded(_t(found))) if upper else _folded(found)
 
 
-def _eigh_jvp(v: Any, ans: Any, a: Any) -> Any:
+def _eigh_jvp(v: Any, ans: Any, a: Any, upper: bool = False) -> Any:
     w, vectors = output(ans, 0), output(ans, 1)
-    inner = _t(vectors) @ _mirrored(v) @ vectors
+    inner = _t(vectors) @ _mirrored(_t(v) if upper else v) @ vectors
     return np.diagonal(inner, axis1=-2, axis2=-1), vectors @ (_inverse_differences(w) * inner)
 
 
-eigen = primitive(lambda a: np.linalg.eigh(a), [_eigh_vjp], [_eigh_jvp], name="linalg.eigh", outputs=True)
+def _eigh(a: Any, upper: bool = False) -> Any:
+    return np.linalg.eigh(a, "U" if upper else "L")
+
+
+eigen = primitive(_eigh, [_eigh_vjp], [_eigh_jvp], name="linalg.eigh", outputs=True)
 
 
 @overrides(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
     """np.linalg.eigh; the gradient is with respect to the triangle that is read."""
-    return eigen(a if UPLO.upper() == "L" else _t(a))
+    if UPLO.upper() not in ("L", "U"):
+        raise ValueError(f"linalg.eigh: UPLO is 'L' or 'U', not {UPLO!r}")
+    return eigen(a, upper=True) if UPLO.upper() == "U" else eigen(a)
 
 
 @overrides(np.linalg.eigvalsh)

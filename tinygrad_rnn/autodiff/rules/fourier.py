@@ -106,9 +106,11 @@ def _sizes_and_axes(a: Any, s: Any, axes: Any) -> tuple[list[Any], tuple[int, ..
     if axes is None:
         axes = range(ndim) if s is None else range(ndim - len(s), ndim)
     axes = _negative(axes, ndim)
-    sizes = [None] * len(axes) if s is None else [None if n == -1 else n for n in s]
-    if len(sizes) != len(axes):
-        raise ValueError(f"np.fft: {len(sizes)} sizes s={tuple(s)} for {len(axes)} axes")
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"np.fft: an axis stands twice among axes={tuple(axes)}. Transform twice")
+    sizes = [None] * len(axes) if s is None else [np.shape(a)[axis] if n == -1 else n for n, axis in zip(s, axes)]
+    if s is not None and len(s) != len(axes):
+        raise ValueError(f"np.fft: {len(s)} sizes s={tuple(s)} for {len(axes)} axes")
     return sizes, axes
 
 

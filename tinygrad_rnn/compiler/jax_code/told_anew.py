@@ -10,7 +10,7 @@ import numpy as np
 
 from ...autodiff.rules import indexing, linalg
 from . import places
-from .stand_in import COMMON_TYPE, TOLD_ANEW, StandIn, plain
+from .stand_in import COMMON_TYPE, TOLD_ANEW, StandIn, lifted, plain
 
 
 def _getitem(x: Any, index: Any) -> StandIn:
@@ -68,7 +68,9 @@ def _checked(function: Any) -> Any:
 TOLD_ANEW.update(
     {
         np.linalg.inv: _checked(jnp.linalg.inv),
-        np.linalg.cholesky: _checked(jnp.linalg.cholesky),
+        # NumPy reads one triangle; JAX would take the mean of both.
+        np.linalg.cholesky: _checked(lambda a: jnp.linalg.cholesky(a, symmetrize_input=False)),
+        np.linalg.eigh: lambda a, UPLO: lifted(jnp.linalg.eigh(plain(a), UPLO, symmetrize_input=False)),
         np.linalg.solve: lambda a, b: _checked(jnp.linalg.solve)(*COMMON_TYPE[np.linalg.solve](a, b)),
         np.tril: _lower,
         np.triu: _upper,
