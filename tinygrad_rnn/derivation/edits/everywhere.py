@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...autodiff.rules import elementwise, indexing, shape
+from ...autodiff.rules import elementwise, indexing
 from ..equations.arithmetic import is_product, is_sum
 from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
@@ -32,22 +32,12 @@ if TYPE_CHECKING:
 
 
 def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
-    """Every such edit: of parameters, of factors, of data, and of quantities of the forward pass.
+    """Every such edit: of factors, of data, and of quantities of the forward pass; ``alike`` finds those of parameters.
 
     Args:
         derivation: the derivation.
         hand: the available values.
     """
-    for parameter in hand.parameters:
-        if parameter.ndim == 2:
-            turned = apply(shape.transpose, parameter)
-            if turned.shape == parameter.shape:
-                yield from exchanged(
-                    derivation, turned, parameter, "{} stands where its transpose belongs, everywhere"
-                )
-        for other in hand.parameters:
-            if other != parameter and other.shape == parameter.shape:
-                yield from exchanged(derivation, parameter, other, "{} stands where {} belongs, everywhere")
     for array in hand.data:
         for rolled, what in rolls(array) if array.ndim else ():
             yield from exchanged(derivation, array, rolled, f"{what}, everywhere", (array,))
