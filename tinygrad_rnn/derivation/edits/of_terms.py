@@ -250,6 +250,7 @@ def terms_of_others(part: Expression, line: Line, hand: Hand) -> Found:
             for term in parts(quantity.equations[-1].expression):
                 if isinstance(term, During) and term.shape == own.shape and moves_back(term) and term != own:
                     yield with_operand(part, i, term), "{} stands where {} belongs", (term.inner, own.inner)
+                    yield total([*part.operands, term]), "{} is a term too many", (term.inner,)
                     now = term.inner.shifted(-1)
                     yield with_operand(part, i, During(line.steps, now)), "{} stands where {} belongs", (now, own.inner)
 
