@@ -56,7 +56,7 @@ def watch(index: Any, shape: tuple[int, ...]) -> None:
         elif part is not None:
             if hasattr(part, "dtype") and part.size:
                 n = shape[axis]
-                part = part.astype(np.int64)  # unsigned numbers would take -n for a large one
+                part = part.astype(int)  # unsigned numbers would take -n for a large one
                 note(((part >= -n) & (part < n)).all())
             axis += 1
 
