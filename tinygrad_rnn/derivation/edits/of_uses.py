@@ -177,7 +177,9 @@ def _with_slope_apart(part: Expression) -> Expression | None:
     terms = part.operands if is_sum(part) else (part,)
     for i, (inner, again) in enumerate(map(_taken_apart, terms)):
         less, below = inner.operands if applies(inner, elementwise.divide) else (inner, None)
-        p, y = less.operands if applies(less, elementwise.subtract) else (less, less)
+        if not applies(less, elementwise.subtract):
+            continue
+        p, y = less.operands
         if type(p) is not Reference or p.shape != part.shape:
             continue
         if not applies(definition(p.quantity), activations.logistic):
