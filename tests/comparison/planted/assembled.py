@@ -65,8 +65,10 @@ def recurrent_highway(slip, p, xs, ys):
                 g["WH"] += du @ xs[t].T
                 g["WT"] += da @ slip("input of the step after in WT", xs[t], lambda: xs[(t + 1) % T]).T
             carry = slip("gate for 1 - gate in the carry", 1 - gate, gate)
-            ds = ds * slip("carry left out", carry, 0) + p["RH"][layer].T @ du + slip(
-                "gate's path left out", p["RT"][layer].T @ da, 0
+            ds = (
+                ds * slip("carry left out", carry, 0)
+                + p["RH"][layer].T @ du
+                + slip("gate's path left out", p["RT"][layer].T @ da, 0)
             )
     g["RH"] = slip("layers exchanged", g["RH"], lambda: g["RH"][::-1])
     return g

@@ -197,7 +197,7 @@ def policy_loss(p, xs, returns, actions):
     logits = hs @ p["V"]
     logp = tr.log_softmax(logits)
     chosen = np.sum(logp * np.eye(3)[actions], axis=-1)
-    values = (hs @ p["v"])
+    values = hs @ p["v"]
     advantage = returns - tr.stop_gradient(values)
     entropy = -np.sum(np.exp(logp) * logp, axis=-1)
     return np.mean(-chosen * advantage + 0.5 * (values - returns) ** 2 - 0.1 * entropy)
@@ -247,7 +247,7 @@ def policy(slip, p, xs, returns, actions):
 
 # --- a hidden Markov model: logarithm of the likelihood by the forward algorithm --------------------------------------
 
-SEEN = np.array([0, 2, 1, 1, 3])
+SEEN, TAGS = np.array([0, 2, 1, 1, 3]), np.array([0, 2, 1, 1, 0])
 
 
 def markov_loss(p, seen):
@@ -286,4 +286,95 @@ def hidden_markov(slip, p, seen):
     g["B"] = rows_E - gamma_E
     g["s"] = slip("start's normaliser", start, 0) - gamma_s
     g["s"] = slip("division by L left out of ds", g["s"], lambda: start * ds.sum() * 0 + start - start * ds)
+    return g
+
+
+# --- a conditional random field over a linear chain, derived by alpha and beta in log space ---------------------------
+
+
+def chain_loss(p, xs, tags):
+    e = xs @ p["W"] + p["b"]
+    score = p["start"][tags[0]] + p["end"][tags[-1]] + np.sum(e[np.arange(len(tags)), tags])
+    alpha = p["start"] + e[0]
+    for t in range(1, len(tags)):
+        score = score + p["A"][tags[t - 1], tags[t]]
+        alpha = tr.logsumexp(alpha[:, None] + p["A"], axis=0) + e[t]
+    return tr.logsumexp(alpha + p["end"]) - score
+
+
+@network(chain_loss, weights(211, W=(4, 3), b=(3,), A=(3, 3), start=(3,), end=(3,)), numbers(212, 5, 4), TAGS)
+def linear_chain(slip, p, xs, tags):
+    def logsumexp(a, axis):
+        return np.log(np.sum(np.exp(a), axis=axis))
+
+    e, A = xs @ p["W"] + p["b"], p["A"]
+    alpha = [p["start"] + e[0]]
+    for row in e[1:]:
+        alpha.append(logsumexp(alpha[-1][:, None] + A, 0) + row)
+    beta = [slip("beta begins with zeros", p["end"], np.zeros(3))]
+    for t in range(len(tags) - 2, -1, -1):
+        handed = beta[0] + slip("emission left out of beta", e[t + 1], 0)
+        handed = slip("emission of the step before in beta", handed, lambda: beta[0] + e[t])
+        beta.insert(0, logsumexp(slip("beta by the transposed A", A, A.T) + handed, 1))
+    whole = logsumexp(alpha[-1] + p["end"], 0)
+    marginal = np.exp(np.array(alpha) + np.array(beta) - whole)
+    one = np.eye(3)[tags]
+    g = {name: np.zeros_like(value) for name, value in p.items()}
+    for t in range(1, len(tags)):
+        exponent = alpha[t - 1][:, None] + A + slip("emission left out of the pairs", e[t], 0) + beta[t] - whole
+        exponent = slip(
+            "alpha of the step after in the pairs", exponent, lambda: alpha[t][:, None] + A + e[t] + beta[t] - whole
+        )
+        g["A"] += np.exp(exponent) - slip("pair of tags left out", np.outer(one[t - 1], one[t]), 0)
+    de = marginal - slip("tags left out", one, 0)
+    g["W"], g["b"] = xs.T @ de, de.sum(0)
+    g["start"] = marginal[0] - one[0]
+    g["end"] = marginal[-1] - slip("last tag left out of the end", one[-1], 0)
+    return g
+
+
+# --- the likelihood of all alignments of a label (CTC), whose softmax and occupancies are joined: y - occupancy -------
+
+BLANKS, MAY_SKIP = np.array([0, 1, 0, 2, 0]), np.array([0.0, 0.0, 0.0, 1.0, 0.0])
+
+
+def alignment_loss(p, xs):
+    h, alpha = np.zeros(3), np.array([0.0, 0.0, 0.0, 0.0, 0.0])
+    for t, x in enumerate(xs):
+        h = np.tanh(x @ p["U"] + h @ p["W"])
+        y = tr.softmax(h @ p["V"] + p["b"])[BLANKS]
+        if t == 0:
+            alpha = y * np.array([1.0, 1.0, 0.0, 0.0, 0.0])
+        else:
+            one, two = np.concatenate([np.zeros(1), alpha[:-1]]), np.concatenate([np.zeros(2), alpha[:-2]])
+            alpha = (alpha + one + MAY_SKIP * two) * y
+    return -np.log(alpha[-1] + alpha[-2])
+
+
+@network(alignment_loss, weights(213, U=(2, 3), W=(3, 3), V=(3, 3), b=(3,)), numbers(214, 5, 2))
+def alignments(slip, p, xs):
+    h, y, alpha = [np.zeros(3)], [], []
+    for x in xs:
+        h.append(np.tanh(x @ p["U"] + h[-1] @ p["W"]))
+        y.append(softmax(h[-1] @ p["V"] + p["b"]))
+        a = alpha[-1] if alpha else np.array([1.0, 0.0, 0.0, 0.0, 0.0])
+        alpha.append((a + np.append(0, a[:-1]) + MAY_SKIP * np.append([0, 0], a[:-2])) * y[-1][BLANKS])
+    total = alpha[-1][-1] + alpha[-1][-2]
+    beta = np.array([0.0, 0.0, 0.0, slip("the end before the last blank left out", 1.0, 0.0), 1.0])
+    g, dh = zeros(p), np.zeros(3)
+    for t in range(len(xs), 0, -1):
+        occupied = np.zeros(3)
+        if slip("= for +=", False, True):
+            occupied[BLANKS] = alpha[t - 1] * beta / total
+        else:
+            np.add.at(occupied, BLANKS, alpha[t - 1] * beta / slip("division by the total left out", total, 1.0))
+        dz = slip("softmax left out", y[t - 1], 0) - occupied
+        g["V"] += np.outer(h[t], dz)
+        g["b"] += dz
+        da = (dh + p["V"] @ dz) * (1 - h[t] ** 2)
+        g["W"] += np.outer(h[t - 1], da)
+        g["U"] += np.outer(xs[t - 1], da)
+        dh = p["W"] @ da
+        b = beta * y[t - 1][BLANKS]
+        beta = b + np.append(b[1:], 0) + slip("skipping left out of beta", np.append((MAY_SKIP * b)[2:], [0, 0]), 0)
     return g

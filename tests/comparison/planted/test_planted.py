@@ -35,8 +35,7 @@ UNNAMED = {
     "gru of h and x": {"rounded probability"},
     "characters in dicts": {"each gradient of norm one"},  # a constant for each, which is another at other values
     "hidden markov": {  # by probabilities, where the loss has logarithms
-        "A transposed in dE", "emission left out of xi", "xi's state of the step after", "beta by the transposed A",
-        "emission left out of beta", "division by L left out of ds",
+        "A transposed in dE", "beta by the transposed A", "emission left out of beta", "division by L left out of ds",
     },
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ import numpy as np
 from ...derivation.derivation import Derivation
 from ...derivation.edits.budget import Budget
 from ...derivation.edits.editing import Bench, has_kinks
+from ...derivation.edits.identities import identities
 from ..measures import ROUNDING, largest
 from ..referee import seconds_of
 from ..report import DIFFERS, Diagnosis, Line, Row
@@ -23,7 +24,7 @@ from ..rows import Sides
 from .arrays import CONSTANT, PENALTY, changed_arrays, in_one_sentence, misshapen
 from .asking_again import still_so, told_apart
 from .other_networks import other_networks
-from .search import Search
+from .search import Explanation, Search
 from .stages import further_stages, rare_stages, usual_stages
 from .telling_apart import Judge
 from .together import Together
@@ -31,12 +32,12 @@ from .wording import Words
 from .wrong_line import explain_line
 
 BESIDE_A_CONVENTION = "; besides, yours has the derivative 0 at a kink, which is a convention and not a mistake."
-SECONDS, SECONDS_OF_A_LARGE_ONE = 10.0, 0.5
+SECONDS = 10.0
 STEPS = 4  # of the shorter sequence that is looked at instead of a long one
 SEARCHED = 0.8  # the share of the allowed time; the rest is for the work before and after
-# Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
-# from where on not for long, and from where on there is no search without one.
-DEAR, LONG, TOO_DEAR = 3e-3, 6e-3, 0.05
+# Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at, and
+# from where on there is no search without one.
+DEAR, TOO_DEAR = 3e-3, 0.05
 USUAL, ONE_EDIT, ALL = "usual", "one edit", "all"  # how much is tried, given what is visible in the arrays
 TOO_LARGE = "There is no diagnosis for a computation of this size: compare a shorter sequence, or a smaller network."
 
@@ -47,7 +48,7 @@ def diagnose(sides: Sides, lines: Sequence[Line], seconds: float | None = None) 
     Args:
         sides: the two sides; the manual side is called again if possible.
         lines: the comparison of each line.
-        seconds: how long to search; by default 10, and less if a single edit takes long.
+        seconds: how long to search; by default 10.
     """
     found = [
         Diagnosis("shape", (row.name,), f"{row.name}: your gradient equals {what}.")
@@ -58,17 +59,15 @@ def diagnose(sides: Sides, lines: Sequence[Line], seconds: float | None = None) 
     wrong_line = next((one.name for one in lines if one.verdict == DIFFERS and one.name in sides.claims.lines), None)
     if not sides.wrong and wrong_line is None:
         return found, []
-    cost, limit = seconds_of(sides.recording), SECONDS
+    cost = seconds_of(sides.recording)
     if cost > DEAR:
         short = sides.shortened(STEPS) if sides.wrong and wrong_line is None else None
         if short is not None and [row.name for row in short.wrong] != [row.name for row in sides.wrong]:
             short = None  # it shows less of the mistake
         if short is None and cost > TOO_DEAR:
             return found, [TOO_LARGE]
-        if short is None or cost > LONG:
-            limit = SECONDS_OF_A_LARGE_ONE
         sides = short or sides
-    budget = Budget(SEARCHED * (limit if seconds is None else seconds))
+    budget = Budget(SEARCHED * (SECONDS if seconds is None else seconds))
     with np.errstate(all="ignore"):  # a wrong line may divide by zero
         try:
             explained, notes = _Case(sides, budget).explained()
@@ -146,6 +145,8 @@ class _Case:
         further = further_stages(search) if extent != USUAL else ()
         found, notes = judge.first_that_stand(itertools.chain(usual_stages(search), further))
         if not found and extent == ALL:
+            found, notes = self._beside_identities(search, judge)
+        if not found and extent == ALL:
             other = self._of_another_network(search.bench)
             if other is not None:
                 return [other], []
@@ -161,6 +162,23 @@ class _Case:
                 "Give it longer with seconds=."
             )
         return list({one.sentence: one for one in diagnoses}.values()), notes
+
+    def _beside_identities(self, search: Search, judge: Judge) -> tuple[list[Explanation], list[str]]:
+        """The explanations of a derivation in which sums that are one number are written as this number."""
+        known = identities((search.bench, judge.bench))
+        if not known:
+            return [], []
+        other = search.derivation.with_lines({edit.line: edit.expression for edit in known})
+        again = Search(other, search.wrong, search.right, self.tolerance, self.budget)
+        stages = itertools.chain(usual_stages(again), further_stages(again))
+        found, notes = Judge(other, self.sides, search.wrong).first_that_stand(stages)
+        lines = dict(zip(other.lines, search.derivation.lines))
+        explained = []
+        for one in found:
+            edits = [replace(edit, line=lines[edit.line]) for edit in one.edits]
+            rest = [edit for edit in known if edit.line not in [other.line for other in edits]]
+            explained.append(replace(one, edits=(*edits, *rest)))
+        return explained, notes
 
     def _of_another_network(self, bench: Bench) -> Diagnosis | None:
         """The other network whose right gradients the given ones are; None if there is none."""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from ...derivation.derivation import Derivation
-from ...derivation.edits.alike import alike
+from ...derivation.edits.alike import alike, form
 from ...derivation.edits.budget import Budget
 from ...derivation.edits.editing import Bench
 from ...derivation.edits.edits import Edit, Kind, edits_of, edits_of_uses
 from ...derivation.edits.everywhere import everywhere
 from ...derivation.edits.hand import Hand
 from ...derivation.edits.kinds import BY_PART
+from ...derivation.edits.logarithms import in_logarithms
 from ...derivation.edits.of_uses import distributed
 from ...derivation.equations.expressions import Reference
 from ...derivation.equations.lines import Line
-from ...derivation.equations.parts import parts
+from ...derivation.equations.parts import at, parts
 from ..measures import Tolerance, constant_of
 from .situation import Edits, Situation
 
@@ -96,13 +99,49 @@ class Search:
         """The edits of a line: 0 the usual ones, 1 others, 2 the rare ones."""
         if (line, rank) not in self._edits:
             by_part = edits_of_uses(line, self.hand, BY_PART, distributed) if rank == 1 else ()
-            self._edits[line, rank] = [*edits_of(line, self.hand, rank), *by_part]
+            in_logs = partial(in_logarithms, forward=self.hand.forward)
+            of_logs = edits_of_uses(line, self.hand, forms=in_logs) if rank == 1 else ()
+            self._edits[line, rank] = [*edits_of(line, self.hand, rank), *by_part, *of_logs]
         return self._edits[line, rank]
 
-    def in_several_lines(self) -> Iterator[Edits]:
-        """The same edit wherever it can be made."""
-        yield from alike(self.lines_of(self.wrong.keys()), self.common)
-        yield from everywhere(self.derivation, self.hand)
+    def in_several_lines(self, all_of_them: bool = False) -> Iterator[Edits]:
+        """The same edit wherever it can be made; if it reaches all wrong gradients, or any."""
+        lines = self.lines_of(self.wrong.keys())
+        yield from alike(lines, self.common, self.reach_all) if all_of_them else alike(lines, self.common)
+        own = set(lines)
+        for edits in everywhere(self.derivation, self.hand):
+            yield edits
+            kept = tuple(edit for edit in edits if edit.line in own)  # what leads to a right gradient is right
+            if kept and len(kept) < len(edits):
+                yield kept
+
+    def repeated(self, lines: Iterable[Line], ranks: Iterable[int]) -> Iterator[Edits]:
+        """The same edit in several lines, one of which alone explains the gradient that depends on the fewest lines.
+
+        A slip in each of several layers is alone in the last one: nothing that comes back from there is wrong.
+        """
+        among = [line for line in lines if line.kind != "forward"]
+        reached = {line: self.bench.reached(line) for line in among}
+        first = min(self.wrong, key=lambda name: sum(name in names for names in reached.values()))
+        for rank, line in itertools.product(ranks, among):
+            for edit in self.edits(line, rank) if first in reached[line] else ():
+                if self.budget.is_spent:
+                    return
+                if self.recorded.explains((edit,), first):
+                    wanted = form(at(edit.before, edit.place))
+                    like = [other for other in among if any(form(part) == wanted for part in parts(other.expression))]
+                    groups = alike(like, lambda other: self._named_like(edit, other, rank), self.reach_all)  # noqa: B023
+                    yield from (group for group in groups if any(one.line is line for one in group))
+
+    def _named_like(self, edit: Edit, line: Line, rank: int) -> list[Edit]:
+        if self.budget.is_spent:
+            return []
+        wanted = edit.what, *map(form, edit.of)
+        return [other for other in self.edits(line, rank) if (other.what, *map(form, other.of)) == wanted]
+
+    def reach_all(self, lines: Iterable[Line]) -> bool:
+        """Return True if each wrong gradient depends on one of these lines."""
+        return self.wrong.keys() <= set().union(*map(self.bench.reached, lines))
 
     def common(self, line: Line) -> list[Edit]:
         """The usual and the other edits of a line."""
@@ -110,9 +149,9 @@ class Search:
             return []
         return [*self.edits(line, 0), *self.edits(line, 1)]
 
-    def singles(self, rank: int) -> Iterator[Edits]:
-        """Single edits of lines on which all wrong gradients depend."""
-        for line in self.lines_that_reach(self.wrong.keys()):
+    def singles(self, rank: int, lines: Iterable[Line] | None = None) -> Iterator[Edits]:
+        """Single edits of lines; by default of those on which all wrong gradients depend."""
+        for line in self.lines_that_reach(self.wrong.keys()) if lines is None else lines:
             yield from ((edit,) for edit in self.edits(line, rank))
 
     def uses(self, lines: Iterable[Line], kinds: Sequence[Kind] | None = None) -> Iterator[Edits]:
@@ -154,7 +193,7 @@ class Search:
         for edits in candidates:
             if self.is_late(what):
                 break
-            if self.recorded.is_explained(edits):
+            if self.reach_all(edit.line for edit in edits) and self.recorded.is_explained(edits):
                 found.append(Explanation(edits, tuple(self.wrong)))
         return found
 

@@ -60,6 +60,13 @@ class Situation:
         except Exception:  # edits that can't be run can't have been made
             return False
 
+    def explains(self, edits: Edits, name: str) -> bool:
+        """Return True if these edits lead to one of the given gradients."""
+        try:
+            return not np.any(self._differs(self.bench.run(edits).gradient(name), name))
+        except Exception:  # edits that can't be run can't have been made
+            return False
+
     def effect(self, edits: Edits) -> bytes:
         """The gradients with these edits, to seven digits."""
         run = self.bench.run(edits)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ...derivation.edits.alike import alike
 from ...derivation.edits.everywhere import one_instance, recomputed
 from ...derivation.edits.of_factors import factors_of, groups_left_out, groups_of
+from ...derivation.equations.lines import Line
 from .search import Explanation, Search
 from .together import Together
 
@@ -20,18 +21,32 @@ Stages = Iterator[list[Explanation]]
 def usual_stages(search: Search) -> Stages:
     """The edits that are tried even if the arrays themselves show a mistake."""
     of_one = one_instance(search.derivation, search.wrong)  # first: where the others end early, it looks like a term
-    yield search.fitting(itertools.chain(of_one, search.singles(0)), "usual edits")
+    yield search.fitting(itertools.chain(of_one, search.singles(0, _behind(search))), "usual edits")
 
 
 def further_stages(search: Search) -> Stages:
-    """Single edits of other kinds, or the same one in several lines."""
+    """Single edits of other kinds, or the same one in several lines: first of lines that lead to no right gradient."""
     wrong, fitting = search.wrong.keys(), search.fitting
-    yield fitting(search.singles(1), "other edits")
     own, every = search.lines_of(wrong), search.lines_that_reach(wrong, all_of_them=False)
+    first = _behind(search)
+    later = [line for line in search.lines_that_reach(wrong) if line not in first]
+    yield fitting(search.singles(1, first), "other edits")
+    yield fitting(search.singles(0, later), "usual edits")
+    if not first:  # a line of each gate, say, or of each layer
+        yield fitting(search.repeated(own, (0, 1)), "the same edit in several lines")
+    yield fitting(search.singles(1, later), "other edits")
+    for rank in (0, 1):
+        yield fitting(search.repeated(every, (rank,)), "the same edit in several lines")
     for lines in (own, every) if len(own) < len(every) else (own,):  # where a state is 0, gradients stay right
-        usual = alike(lines, lambda line: search.edits(line, 0))
+        usual = alike(lines, lambda line: search.edits(line, 0), search.reach_all)
         yield fitting(usual, "the same usual edit in several lines")
-    yield fitting(search.in_several_lines(), "the same edit in several lines")
+    yield fitting(search.in_several_lines(all_of_them=True), "the same edit in several lines")
+
+
+def _behind(search: Search) -> list[Line]:
+    """The lines on which all wrong gradients depend, and no right one."""
+    own = set(search.lines_of(search.wrong.keys()))
+    return [line for line in search.lines_that_reach(search.wrong.keys()) if line in own]
 
 
 def rare_stages(search: Search, together: Together) -> Stages:
@@ -44,7 +59,10 @@ def rare_stages(search: Search, together: Together) -> Stages:
     yield fitting(search.singles(2), "rare edits")
     yield fitting(search.uses(lines), "edits of what a line reads")
     yield from together.visible()
-    yield fitting(alike(search.lines_of(wrong), search.edits_of_uses), "the same edit of what several lines read")
+    yield fitting(
+        alike(search.lines_of(wrong), search.edits_of_uses, search.reach_all),
+        "the same edit of what several lines read",
+    )
     yield fitting(recomputed(search.derivation, search.common), "values computed anew")
     yield from together.two(0)
     yield from together.two(1)

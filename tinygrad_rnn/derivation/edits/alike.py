@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from ..equations.expressions import Apply, Expression, Parameter, Reference, Step
@@ -19,12 +20,24 @@ from .of_uses import definition
 MOST_ALIKE, MOST_OF_THE_SAME = 6, 24
 
 
-def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
-    """The same edit in all lines, of all parts, or about all expressions of one form, or about one wherever it is."""
+def alike(
+    lines: Iterable[Line],
+    edits: Callable[[Line], list[Edit]],
+    matters: Callable[[Iterable[Line]], bool] = lambda lines: True,
+) -> Iterator[tuple[Edit, ...]]:
+    """The same edit in all lines, of all parts, or about all expressions of one form, or about one wherever it is.
+
+    Args:
+        lines: the lines.
+        edits: the edits of a line.
+        matters: returns whether edits of these lines together could explain anything.
+    """
     groups: dict[Any, list[Edit]] = {}
+    origins_of = cache(origins)
     for line in lines:
         if line.kind != "forward":
             whole, counts, of_line = form(line.expression), Counter[Any](), edits(line)
+            all_taken = taken(line.expression)
             totals = Counter((edit.place, edit.what) for edit in of_line)
             for edit in of_line:
                 counts[edit.place, edit.what] += 1
@@ -33,11 +46,11 @@ def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterato
                 around = form(outer), edit.place[-1:], number
                 of_lines = whole, edit.place, number
                 alike_are: list[Any] = [of_lines, (part, number), (line, part, number), around, (line, around)]
-                alike_are += [(taken(line.expression), of_lines), (taken(outer), around)]
+                alike_are += [(all_taken, of_lines), (taken(outer), around)]
                 alike_are += [(edit.place, number), (edit.place, number - totals[edit.place, edit.what] - 1)]
                 about: list[Any] = [tuple(map(how, edit.of)) for how in FORMS]
                 about += [*relations(edit), edit.of or line, frozenset(edit.of), (about[0], edit.place, number)]
-                about += [(part[0], about[0], *map(origins, edit.of)), (about[0], layers(edit))]
+                about += [(part[0], about[0], *map(origins_of, edit.of)), (about[0], layers(edit))]
                 about += steps_apart(edit, outer)
                 about += [(line, edit.of[0], part)] if len(edit.of) == 2 else []  # the same value in place of several
                 for key in (*((line.kind, key) for key in alike_are), *about):
@@ -47,10 +60,12 @@ def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterato
         together = list({(edit.line, edit.key): edit for edit in group}.values())
         made = frozenset(together)
         is_of_the_same = key == together[0].of
-        if 1 < len(together) <= (MOST_OF_THE_SAME if is_of_the_same else MOST_ALIKE) and made not in seen:
+        is_once_a_line = len({edit.line for edit in together}) == len(together)  # in four gates of three layers, say
+        most = MOST_OF_THE_SAME if is_of_the_same or is_once_a_line else MOST_ALIKE
+        if 1 < len(together) <= most and made not in seen:
             seen.add(made)
             by_line = {edit.line: [other for other in together if other.line is edit.line] for edit in together}
-            if all(map(_are_apart, by_line.values())):
+            if matters(by_line) and all(map(_are_apart, by_line.values())):
                 yield tuple(map(_made_together, by_line.values()))
 
 
@@ -142,6 +157,12 @@ def _made_together(edits: list[Edit]) -> Edit:
 
 def form(expression: Expression) -> Any:
     """The form of an expression: equal for expressions that differ in names and sizes, or read rows of other arrays."""
+    if "_form" not in expression.__dict__:  # of parts that many edits share
+        expression.__dict__["_form"] = _form(expression)
+    return expression.__dict__["_form"]
+
+
+def _form(expression: Expression) -> Any:
     name = expression.operation if isinstance(expression, Apply) else type(expression).__name__
     is_row = isinstance(expression, Apply) and isinstance(expression.settings.get("index"), Step)
     return name, expression.ndim, () if is_row else tuple(map(form, expression.operands))

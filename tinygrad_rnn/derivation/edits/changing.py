@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...autodiff.rules import shape
@@ -25,6 +25,7 @@ def applied(
     of: tuple[Expression, ...],
     kinds: tuple[str, ...] = ("backward", "gradient"),
     fewest: int = 2,
+    reads: Collection[Any] | None = None,
 ) -> Iterator[tuple[Edit, ...]]:
     """The lines in which a change makes a difference, each with it.
 
@@ -35,18 +36,36 @@ def applied(
         of: these expressions.
         kinds: the kinds of lines that are changed.
         fewest: the number of lines that have to change.
+        reads: expressions and quantities, without which the change leaves a line as it is; by default it may change
+            any line.
     """
     edits = []
     for line in derivation.lines:
-        if line.kind in kinds:
+        if line.kind in kinds and not (reads is not None and read_by(line.expression).isdisjoint(reads)):
             try:
-                new = without_ones(replaced(line.expression, change))  # type: ignore[arg-type]
+                changed = replaced(line.expression, change)  # type: ignore[arg-type]
+                new = changed if changed is line.expression else without_ones(changed)
             except ValueError:  # the shapes don't fit: nobody can have written it
                 return
             if new is not line.expression and new.shape == line.shape:
                 edits.append(Edit(line, new, what, of))
     if len(edits) >= fewest:
         yield tuple(edits)
+
+
+def read_by(expression: Expression) -> frozenset[Any]:
+    """The parts of a line's right-hand side and the quantities in it; also of the forward values that it reads."""
+    if "_read_by" not in expression.__dict__:  # most changes concern few lines: those that they leave alone are many
+        found: set[Any] = set()
+        for part in parts(expression):
+            found.add(part)
+            if isinstance(part, Reference):
+                found.add(part.quantity)
+                meaning = definition(part.quantity)
+                for inner in parts(meaning) if meaning is not None else ():
+                    found |= {inner, getattr(inner, "quantity", inner)}
+        expression.__dict__["_read_by"] = frozenset(found)
+    return expression.__dict__["_read_by"]
 
 
 def without_ones(expression: Expression) -> Expression:
@@ -99,7 +118,7 @@ def exchanged(
     def change(part: Expression) -> Expression | None:
         return after if part == before else None
 
-    yield from applied(derivation, change, what, of or (after, before))
+    yield from applied(derivation, change, what, of or (after, before), reads=(before,))
 
 
 def derivatives_in(part: Expression) -> frozenset[Any]:

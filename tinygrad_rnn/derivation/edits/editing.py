@@ -83,6 +83,7 @@ class Bench:
         self._empty = {q: (np.zeros(q.shape), set(q.steps or (None,))) for q in self._quantities()}
         self.visits = [(line, t, self._functions[line]) for line, t in in_order_of_computation(self.lines)]
         self._reached: dict[frozenset[Quantity], _Plan] = {}
+        self._reached_from: dict[Quantity, set[str]] = {}
         self._gradients: dict[str, np.ndarray] = {}
         self.right = Running(self.parameters, self.data)
         for quantity, empty in self._empty.items():
@@ -92,6 +93,23 @@ class Bench:
         for line, t in _left_by_the_last_step(self.lines):
             with contextlib.suppress(NotYet):
                 self.right.values[line.quantity][t] = self._functions[line](self.right, t)
+        self._compute_unread()
+
+    def _compute_unread(self) -> None:
+        """Compute what no line reads at the last steps of a loop: a forward pass in a loop computes it nevertheless."""
+        forward = [line for line in self.lines if line.kind == "forward" and line.steps]
+        last: dict[Any, int] = {}
+        for line in forward:
+            last[line.quantity.loop] = max(line.steps[-1], last.get(line.quantity.loop, line.steps[-1]))
+        shorter = [line for line in forward if line.quantity.steps[-1] < last[line.quantity.loop]]
+        for t in sorted({t for line in shorter for t in range(line.steps[-1] + 1, last[line.quantity.loop] + 1)}):
+            for line in shorter:
+                values = self.right.values
+                read = ((p.quantity, p.step(t)) for p in parts(line.expression, Reference))
+                is_next = line.quantity.steps[-1] < t <= last[line.quantity.loop]
+                if is_next and all(at in values[quantity] for quantity, at in read):
+                    with contextlib.suppress(LookupError):  # the data are shorter
+                        values[line.quantity][t] = self._functions[line](self.right, t)
 
     def _quantities(self) -> list[Quantity]:
         return list(dict.fromkeys(line.quantity for line in self.lines))
@@ -138,7 +156,10 @@ class Bench:
 
     def reached(self, line: Line) -> set[str]:
         """The parameters whose gradients depend on a line, by the name in lines."""
-        return {q.adjoint_of for q in self.downstream([line.quantity]) if isinstance(q.adjoint_of, str)}
+        if line.quantity not in self._reached_from:
+            reached = {q.adjoint_of for q in self.downstream([line.quantity]) if isinstance(q.adjoint_of, str)}
+            self._reached_from[line.quantity] = reached
+        return self._reached_from[line.quantity]
 
     # --- runs ------------------------------------------------------------------------------------------------------
 

@@ -16,14 +16,14 @@ from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, over, times
 from ..equations.parts import applies, is_derivative, parts, references_of, replaced, total
 from ..equations.quantities import Quantity
-from .changing import applied, derivatives_in, exchanged, where_they_are_read, without_ones
+from .changing import applied, derivatives_in, exchanged, read_by, where_they_are_read, without_ones
 from .edits import Edit
 from .hand import Hand
 from .kept import kept_beside, losses_elsewhere, states_beside
 from .loops import loops_forwards, loops_longer, loops_shorter
 from .misplaced import Mask
 from .of_sums import other_sums, without_statistics
-from .of_terms import moves_back
+from .of_terms import moves_back, without
 from .of_uses import definition
 from .of_values import rolls
 
@@ -43,7 +43,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             yield from exchanged(derivation, array, rolled, f"{what}, everywhere", (array,))
             for alone in (True, False):
                 change = where_they_are_read({array: rolled}.get, hand, alone)
-                yield from applied(derivation, change, f"{what}, everywhere", (array,), fewest=1)
+                yield from applied(derivation, change, f"{what}, everywhere", (array,), fewest=1, reads=(array,))
     yield from loops_forwards(derivation)
     yield from loops_shorter(derivation)
     yield from loops_longer(derivation)
@@ -68,6 +68,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             yield from _exchanged_quantity(derivation, hand, here, instead)
         for factor in (2.0, 0.5, -1.0):
             yield from _exchanged_quantity(derivation, hand, here, times(Number(factor), here))
+    yield from derivatives_left_out(derivation, hand)
     yield from quantities_exchanged(derivation, hand)
 
 
@@ -94,7 +95,7 @@ def recomputed(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iter
                 return None if shift < 0 else new[part.quantity].shifted(shift)  # what is earlier was kept
 
             said = f"{{}} is computed anew in the backward pass: {edit.what}"
-            for changed in applied(derivation, change, said, (here, *edit.of), fewest=1):
+            for changed in applied(derivation, change, said, (here, *edit.of), fewest=1, reads=new):
                 yield changed
                 yield from ((alone,) for alone in changed if len(changed) > 1)
 
@@ -115,7 +116,7 @@ def _factors(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
                 for new, said in ((without, left_out), ({f: times(f, f) for f in moved}, twice)):
                     for states in (False, True):
                         change_all = where_they_are_read(new.get, hand, states=states)
-                        found += applied(derivation, change_all, said, (factor,), ("backward",), 1)
+                        found += applied(derivation, change_all, said, (factor,), ("backward",), 1, moved)
                 yield from dict.fromkeys(found)
             here = without_ones(replaced(line.expression, change))
             if here.shape == line.shape:
@@ -141,10 +142,10 @@ def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             "left out": {mask: broadcast(ONE, mask.shape) for mask in group},
             "taken without scale": {mask: over(mask, Number(hand.masks[mask.name])) for mask in group},
         }
-        for what, without in edits.items():
-            yield from applied(derivation, without.get, f"{said} {what}, everywhere", tuple(group))
-            read = where_they_are_read(without.get, hand)
-            yield from applied(derivation, read, f"{said} {what}, everywhere", tuple(group), ("backward",), 1)
+        for what, instead in edits.items():
+            yield from applied(derivation, instead.get, f"{said} {what}, everywhere", tuple(group), reads=group)
+            read = where_they_are_read(instead.get, hand)
+            yield from applied(derivation, read, f"{said} {what}, everywhere", tuple(group), ("backward",), 1, group)
 
 
 def _states_kept(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
@@ -234,8 +235,26 @@ def _exchanged_quantity(
             return after.shifted(part.shift) if part.shift else after
         return None
 
-    for changes in (change, where_they_are_read(change, hand)):
-        yield from applied(derivation, changes, "{} stands where {} belongs, everywhere", (after, before))
+    of, what = (after, before), "{} stands where {} belongs, everywhere"
+    seen = set()
+    reads = {before.quantity}, {before.quantity}, hand.made_of(before.quantity)
+    for changes, among in zip((change, *(where_they_are_read(change, hand, anew=a) for a in (False, True))), reads):
+        for edits in applied(derivation, changes, what, of, reads=among):
+            made = frozenset((edit.line, edit.expression) for edit in edits)
+            if made not in seen:
+                seen.add(made)
+                yield edits
+
+
+def derivatives_left_out(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """A derivative left out of all lines that read it: of those that lead to one gradient, it may be of these alone."""
+    for quantity in hand.backward:
+        reads = [line for line in derivation.lines if quantity in read_by(line.expression)]
+        of = (Reference(quantity, 0 if quantity.steps else None),)
+        left = [(line, without(line.expression, quantity)) for line in reads]
+        edits = [Edit(line, new, "{} was left out, everywhere", of) for line, new in left if new is not line.expression]
+        if len(edits) > 1:
+            yield tuple(edits)
 
 
 def quantities_exchanged(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
@@ -250,13 +269,15 @@ def quantities_exchanged(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit
 
             of = Reference(a, 0), Reference(b, 0)
             for places in (change, where_they_are_read(change, hand)):
-                yield from applied(derivation, places, "{} and {} stand in each other's place, everywhere", of)
+                said = "{} and {} stand in each other's place, everywhere"
+                yield from applied(derivation, places, said, of, reads=(a, b))
     here, before = ([Reference(q, shift) for q in hand.forward if q.shape and q.steps] for shift in (0, -1))
     for of in (*itertools.combinations(here, 2), *itertools.product(here, before)):
         is_kept_twice = of[1].shift or not hand.states.isdisjoint(reference.quantity for reference in of)
         if is_kept_twice and of[0].shape == of[1].shape:  # a state is also kept as that of the step before
             turned = dict(zip(of, of[::-1]))
-            yield from applied(derivation, turned.get, "{} and {} stand in each other's place, everywhere", of)
+            said = "{} and {} stand in each other's place, everywhere"
+            yield from applied(derivation, turned.get, said, of, reads=of)
 
 
 def lines_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:

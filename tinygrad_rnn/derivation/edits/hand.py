@@ -116,6 +116,21 @@ class Hand:
         """The states, and the quantities of the forward pass from which they are computed."""
         return closure(self.states, lambda quantity: (read.quantity for read, _ in references_of(quantity)))
 
+    def made_of(self, quantity: Quantity) -> set[Quantity]:
+        """A quantity of the forward pass, and those that are computed from it in the same step."""
+        return closure([quantity], lambda other: self._readers.get(other, ()))
+
+    @cached_property
+    def _readers(self) -> dict[Quantity, set[Quantity]]:
+        """The quantities that read each quantity of their own step, but for states."""
+        found: dict[Quantity, set[Quantity]] = {}
+        for reader in self.forward:
+            meaning = definition(reader) if reader not in self.states else None
+            for read in parts(meaning, Reference) if meaning is not None else ():
+                if not read.shift:
+                    found.setdefault(read.quantity, set()).add(reader)
+        return found
+
     @cached_property
     def steps(self) -> tuple[int, ...]:
         """The steps that the network takes."""

@@ -29,7 +29,7 @@ def states_beside(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]
             moved = {Reference(state, here): Reference(state, there) for state in group}
             what = "{} stands where {} belongs, " + "and so for the other states, " * (len(group) > 1) + "everywhere"
             for kinds in (("gradient",), ("backward", "gradient")):
-                yield from applied(derivation, where_they_are_read(moved.get, hand), what, of, kinds, 1)
+                yield from applied(derivation, where_they_are_read(moved.get, hand), what, of, kinds, 1, moved)
 
 
 class _Kept(NamedTuple):

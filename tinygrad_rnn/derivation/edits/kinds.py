@@ -28,8 +28,8 @@ PARTS = (
 )  # fmt: skip
 WHOLE = (
     (terms.whole_lines,),
-    (terms.exchanges, terms.terms_of_others, terms.carried_whole, terms.penalties, steps.first_steps,
-     steps.sums_for_one_step),
+    (terms.exchanges, terms.factors_exchanged, terms.derivatives_left_out, terms.terms_of_others, terms.carried_whole,
+     terms.penalties, steps.first_steps, steps.sums_for_one_step),
     (factors.lines_times_something, terms.terms_too_many, terms.carries_kept, values.forgotten_masks,
      factors.slopes_of_the_loss),
 )  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from operator import is_
 from typing import Any
 
 from ...autodiff.rules import elementwise, shape
@@ -21,12 +23,25 @@ from ..equations.arithmetic import (
 from ..equations.expressions import Data, During, Expression, Number, Parameter, Reference, Steps, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, TWO, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
-from ..equations.parts import applies, fixed, is_derivative, parts, reads_derivatives, replaced, substituted, total
+from ..equations.parts import (
+    applies,
+    fixed,
+    is_derivative,
+    parts,
+    places,
+    put,
+    reads_derivatives,
+    replaced,
+    substituted,
+    total,
+)
+from ..equations.quantities import Quantity
 from .found import Found, instead
 from .hand import Hand
 from .misplaced import AddedUp, Moved
 from .of_uses import Switched, definition
 
+MOST_PRODUCTS = 8  # in a line, of which two exchange factors
 LEFT_OUT, OTHER_SIGN = "all of it was left out", "with the other sign"
 
 
@@ -401,6 +416,47 @@ def exchanges(part: Expression, line: Line, hand: Hand) -> Found:
         if type(a) is type(b) and a.shape == b.shape:
             new = replaced(part, lambda p, places={a: b, b: a}: places.get(p))  # type: ignore[misc]
             yield new, "{} and {} stand in each other's place", (a, b)
+
+
+def factors_exchanged(part: Expression, line: Line, hand: Hand) -> Found:
+    """A factor of one product and a factor of another one in each other's place: the inputs of two gates."""
+    products = [(place, p) for place, p in places(part) if is_product(p)]
+    for (a_is_at, a), (b_is_at, b) in itertools.combinations(products[:MOST_PRODUCTS], 2):
+        if b_is_at[: len(a_is_at)] == a_is_at:
+            continue
+        for (i, x), (j, y) in itertools.product(enumerate(a.operands), enumerate(b.operands)):
+            if x != y and x.shape == y.shape and not isinstance(x, Number) and not isinstance(y, Number):
+                new = put(put(part, (*a_is_at, i), y), (*b_is_at, j), x)
+                yield new, "{} and {} stand in each other's place, each in one product", (x, y)
+
+
+def derivatives_left_out(part: Expression, line: Line, hand: Hand) -> Found:
+    """A derivative left out of several terms of a line: the path through one of two values."""
+    counts = Counter(p.quantity for p in parts(part, Reference) if is_derivative(p))
+    for quantity, count in counts.items() if len(counts) > 1 else ():
+        if count > 1:
+            of = Reference(quantity, 0 if quantity.steps else None)
+            yield without(part, quantity), "{} was left out, wherever it stands", (of,)
+
+
+def without(whole: Expression, quantity: Quantity) -> Expression:
+    """A line without the terms in which a derivative stands: zeros if there are no others."""
+    rest = _rest(whole, quantity)
+    return zeros(whole.shape) if rest is None else rest if rest.shape == whole.shape else broadcast(rest, whole.shape)
+
+
+def _rest(part: Expression, quantity: Quantity) -> Expression | None:
+    if isinstance(part, Reference) and part.quantity is quantity:
+        return None
+    left = [_rest(operand, quantity) for operand in part.operands]
+    kept = [operand for operand in left if operand is not None]
+    if is_sum(part) and kept:
+        return part if len(kept) == len(left) == sum(map(is_, left, part.operands)) else total(kept)
+    if is_difference(part) and len(kept) == 1:
+        return kept[0] if left[0] is not None else negative(kept[0])
+    if len(kept) < len(left):
+        return None
+    return part if all(map(is_, left, part.operands)) else part.with_operands(tuple(kept))
 
 
 def _addends(term: Expression) -> Iterator[Expression]:

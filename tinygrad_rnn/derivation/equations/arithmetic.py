@@ -293,9 +293,7 @@ def added(whole: Apply) -> Expression | None:
         return total([*(term for term in terms if not isinstance(term, Number)), Number(sum(numbers))])
     if any(isinstance(term, During) for term in terms):
         return _less_target(terms)
-    return (
-        _doubled(terms) or _sums_together(terms) or _in_common(terms) or _less_target(terms) or _difference(terms)
-    )
+    return _doubled(terms) or _sums_together(terms) or _in_common(terms) or _less_target(terms) or _difference(terms)
 
 
 def _terms(whole: Apply) -> Iterator[Expression]:

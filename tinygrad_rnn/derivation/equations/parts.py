@@ -31,10 +31,12 @@ def parts(expression: Expression) -> Iterator[Expression]: ...
 def parts(expression: Expression, *kinds: type[E]) -> Iterator[E]: ...
 def parts(expression: Expression, *kinds: type) -> Iterator[Any]:
     """An expression and all its parts, outermost first; or those of some kinds: ``parts(e, Parameter, Data)``."""
-    if not kinds or isinstance(expression, kinds):
-        yield expression
-    for operand in expression.operands:
-        yield from parts(operand, *kinds)
+    waiting = [expression]  # not recursive: generators in generators hand on each part once a level
+    while waiting:
+        part = waiting.pop()
+        if not kinds or isinstance(part, kinds):
+            yield part
+        waiting += part.operands[::-1]
 
 
 def references(expression: Expression, steps: Steps) -> Iterator[tuple[Reference, Steps]]:
@@ -155,9 +157,11 @@ def total(terms: list[Expression]) -> Expression:
 
 def places(expression: Expression, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Expression]]:
     """Every part of an expression with the way to it, outermost first."""
-    yield path, expression
-    for i, operand in enumerate(expression.operands):
-        yield from places(operand, (*path, i))
+    waiting = [(path, expression)]
+    while waiting:
+        place, part = waiting.pop()
+        yield place, part
+        waiting += [((*place, i), part.operands[i]) for i in range(len(part.operands) - 1, -1, -1)]
 
 
 def at(expression: Expression, path: tuple[int, ...]) -> Expression:
