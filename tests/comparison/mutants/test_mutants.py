@@ -64,7 +64,7 @@ def test_a_derivation_without_its_slips_is_right():
         ("minimal gated unit", "/ (T * d)", "/ 7", "divided by 3.5 instead of 6"),
         ("peephole", "+ af * p['pf']", "+ af * p['pf'] + ao * p['po']", "is a term too many, beside"),
         ("elman in rows", "delta @ W.T", "delta @ W.T / B", "is divided by 3"),
-        ("both directions", "(o - np.eye(5)[ys[t - 1]]) / (T * B)", "o / 12 - np.eye(5)[ys[t - 1]]", "is divided by"),
+        ("both directions", "(o - np.eye(5)[ys[t - 1]]) / (T * B)", "o / 12 - np.eye(5)[ys[t - 1]]", "of p alone, not"),
         ("attention at each step", "dhs[-1] += ds", "dhs[0] += ds", "at the first step, not at the last"),
     ],
 )

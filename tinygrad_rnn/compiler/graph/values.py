@@ -103,7 +103,7 @@ def name_of_operation(value: Value) -> str:
 
 def name_of(op: Any) -> str:
     """The name of an operation: a primitive, a NumPy function or a loop."""
-    name: str = getattr(op, "name", None) or op.__name__
+    name: str = op.name if hasattr(op, "name") else op.__name__
     return name
 
 

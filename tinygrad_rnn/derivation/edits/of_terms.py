@@ -425,6 +425,8 @@ def factors_exchanged(part: Expression, line: Line, hand: Hand) -> Found:
         if b_is_at[: len(a_is_at)] == a_is_at:
             continue
         for (i, x), (j, y) in itertools.product(enumerate(a.operands), enumerate(b.operands)):
+            if with_operand(a, i, ONE) == with_operand(b, j, ONE):  # then the terms have each other's sign
+                continue
             if x != y and x.shape == y.shape and not isinstance(x, Number) and not isinstance(y, Number):
                 new = put(put(part, (*a_is_at, i), y), (*b_is_at, j), x)
                 yield new, "{} and {} stand in each other's place, each in one product", (x, y)
