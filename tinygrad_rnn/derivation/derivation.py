@@ -445,7 +445,8 @@ def derive(loss: Any, parameters: Any = None, data: Any = (), *, check: bool = T
         check: whether to compare the lines with autograd.
 
     Returns:
-        The derivation. Its printed form is what a person would write.
+        The derivation. Its printed form is what a person would write: parameters and data have their own names, other
+        values those of the variables that hold them, or the letters of textbooks.
 
     Raises:
         WrongDerivation: the lines don't give autograd's gradients.
