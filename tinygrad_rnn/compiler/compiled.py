@@ -86,7 +86,7 @@ class Compiled:
                 inside  add          (2, 4)             of (2, 4), (2, 4)                 8 flop, 32 B
                 inside  tanh         (2, 4)             of (2, 4)                         8 flop, 32 B
             <BLANKLINE>
-            3 buffers, 512 B in all, kept from call to call
+            4 buffers, 544 B in all, kept from call to call
         """
         return list(dict.fromkeys(found.plan for found in self._plans.values() if found is not None))
 

@@ -21,7 +21,7 @@ Stages = Iterator[list[Explanation]]
 def usual_stages(search: Search) -> Stages:
     """The edits that are tried even if the arrays themselves show a mistake."""
     of_one = one_instance(search.derivation, search.wrong)  # first: where the others end early, it looks like a term
-    yield search.fitting(itertools.chain(of_one, search.singles(0, _behind(search))), "usual edits")
+    yield search.fitting(itertools.chain(of_one, search.singles(0)), "usual edits")
 
 
 def further_stages(search: Search) -> Stages:
@@ -31,7 +31,6 @@ def further_stages(search: Search) -> Stages:
     first = _behind(search)
     later = [line for line in search.lines_that_reach(wrong) if line not in first]
     yield fitting(search.singles(1, first), "other edits")
-    yield fitting(search.singles(0, later), "usual edits")
     if not first:  # a line of each gate, say, or of each layer
         yield fitting(search.repeated(own, (0, 1)), "the same edit in several lines")
     yield fitting(search.singles(1, later), "other edits")
