@@ -179,7 +179,8 @@ def test_a_graph_kept_for_a_second_walk():
 def test_workspaces_are_used_again_and_nothing_is_left_in_cycles():
     cell = tr.compile(lstm(), executor="numpy")
     np.sum(tr.unroll(cell, normal(T, B, n))[0]).backward()
-    gc.collect()
+    while gc.collect():  # what other tests left: JAX's caches let go of it in several rounds
+        pass
     gc.disable()
     try:
         for _ in range(5):
