@@ -105,7 +105,7 @@ class Names:
             return "h" if own.isdigit() else re.sub(r"\W", "_", own)  # a part of a tuple has only a number
         variable = variable_name(quantity)
         if quantity in self.recurrent:
-            if variable not in TAKEN:
+            if variable and variable not in TAKEN:
                 return variable
             usual = "c" if quantity in self.activated else "h"  # c of a cell whose output is a function of its state
             return "" if (usual, quantity.loop) in self.variables else usual
@@ -164,8 +164,8 @@ class Names:
 
 
 def variable_name(quantity: Quantity) -> str:
-    """The name of the variable that holds a quantity, without its step: h for h_t; "t" if there is none."""
-    return re.sub("_t$", "", quantity.variable or "t")
+    """The name of the variable that holds a quantity, without its step: h for h_t; "" if there is none."""
+    return re.sub("_t$", "", quantity.variable or "")
 
 
 def _role(quantity: Quantity) -> str:
