@@ -32,12 +32,13 @@ from .wording import Words
 from .wrong_line import explain_line
 
 BESIDE_A_CONVENTION = "; besides, yours has the derivative 0 at a kink, which is a convention and not a mistake."
-SECONDS = 10.0
+SECONDS, SECONDS_OF_A_LARGE_ONE = 10.0, 0.5
+SECONDS_A_PARAMETER = 0.1  # of a large one with many: each layer has lines of its own, which are looked at in turn
 STEPS = 4  # of the shorter sequence that is looked at instead of a long one
 SEARCHED = 0.8  # the share of the allowed time; the rest is for the work before and after
-# Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at, and
-# from where on there is no search without one.
-DEAR, TOO_DEAR = 3e-3, 0.05
+# Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
+# from where on not for long, and from where on there is no search without one.
+DEAR, LONG, TOO_DEAR = 3e-3, 6e-3, 0.05
 USUAL, ONE_EDIT, ALL = "usual", "one edit", "all"  # how much is tried, given what is visible in the arrays
 TOO_LARGE = "There is no diagnosis for a computation of this size: compare a shorter sequence, or a smaller network."
 
@@ -48,7 +49,7 @@ def diagnose(sides: Sides, lines: Sequence[Line], seconds: float | None = None) 
     Args:
         sides: the two sides; the manual side is called again if possible.
         lines: the comparison of each line.
-        seconds: how long to search; by default 10.
+        seconds: how long to search; by default 10, and less if a single edit takes long.
     """
     found = [
         Diagnosis("shape", (row.name,), f"{row.name}: your gradient equals {what}.")
@@ -59,15 +60,17 @@ def diagnose(sides: Sides, lines: Sequence[Line], seconds: float | None = None) 
     wrong_line = next((one.name for one in lines if one.verdict == DIFFERS and one.name in sides.claims.lines), None)
     if not sides.wrong and wrong_line is None:
         return found, []
-    cost = seconds_of(sides.recording)
+    cost, limit = seconds_of(sides.recording), SECONDS
     if cost > DEAR:
         short = sides.shortened(STEPS) if sides.wrong and wrong_line is None else None
         if short is not None and [row.name for row in short.wrong] != [row.name for row in sides.wrong]:
             short = None  # it shows less of the mistake
         if short is None and cost > TOO_DEAR:
             return found, [TOO_LARGE]
+        if short is None or cost > LONG:
+            limit = min(SECONDS, max(SECONDS_OF_A_LARGE_ONE, SECONDS_A_PARAMETER * len(sides.rows)))
         sides = short or sides
-    budget = Budget(SEARCHED * (SECONDS if seconds is None else seconds))
+    budget = Budget(SEARCHED * (limit if seconds is None else seconds))
     with np.errstate(all="ignore"):  # a wrong line may divide by zero
         try:
             explained, notes = _Case(sides, budget).explained()
