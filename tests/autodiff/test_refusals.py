@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.autodiff.allocator import keep_freed_memory
 from tinygrad_rnn.autodiff.graph import ancestors, backward_walk, forward_walk
+from tinygrad_rnn.autodiff.memory import keep_freed_memory
 from tinygrad_rnn.autodiff.promotion import as_promised
 from tinygrad_rnn.autodiff.registry import elementwise
 from tinygrad_rnn.autodiff.tensor import apply

@@ -5,12 +5,12 @@ Read ``scalar`` first (the idea, one number at a time), then ``registry`` (what 
 walks through a recorded graph), ``transforms``.
 """
 
-from .allocator import keep_freed_memory
 from .anomaly import AnomalyError, detect_anomaly
 from .custom import custom_jvp, custom_vjp
 from .derivatives import gnvp, hessian, hvp, jacfwd, jacobian, jacrev
 from .gradcheck import GradientError, gradcheck
 from .graph import named
+from .memory import keep_freed_memory
 from .recompute import checkpoint, stop_gradient
 from .rules.activations import (
     elu,

@@ -25,6 +25,7 @@ from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotan
 from .graph import Node, initialise, next_serial
 from .keeping import gradients_of
 from .letting_go import EVERY, Knot
+from .memory import own_copy
 from .promotion import NUMPY_1, as_promised
 from .registry import OVERRIDES, PLAIN, Primitive, name_of
 from .remembering import remembered
@@ -126,7 +127,7 @@ class Tensor(InPlaceOperators, ArrayNode):
     def data(self, value: Any) -> None:
         if not self.is_leaf:
             raise RuntimeError(f"only a leaf's data can be replaced; this Tensor is the result of {self.op.name}")
-        array = np.array(value, dtype=self._data.dtype)
+        array = own_copy(value, self._data.dtype)
         if array.shape != self._data.shape:
             raise ValueError(f"data of {self.name or 'a Tensor'}: shape {array.shape} can't replace {self._data.shape}")
         self._data = array
@@ -658,7 +659,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, name: str 
 
 def make_leaf(kind: type[Tensor], data: Any, requires_grad: bool, dtype: Any, name: str | None) -> Any:
     """A new leaf of a given class (Tensor or a subclass)."""
-    array = np.array(data._plain("tensor()") if isinstance(data, Tensor) else data, dtype=dtype)
+    array = own_copy(data._plain("tensor()") if isinstance(data, Tensor) else data, dtype)
     if array.dtype.kind == "c":
         raise errors.complex_refused("tensor()")
     if array.dtype.kind not in "fiub":

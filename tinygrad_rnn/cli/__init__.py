@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import __version__
-from ..autodiff.allocator import keep_freed_memory
 from ..autodiff.extras import MissingLibrary
+from ..autodiff.memory import keep_freed_memory
 from ..autodiff.texts import printable
 from .options import Parser, in_one_line
 from .places import Complaint

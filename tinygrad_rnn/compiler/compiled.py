@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..autodiff.allocator import keep_freed_memory
 from ..autodiff.errors import NotOnTensors
 from ..autodiff.extras import pip_install
+from ..autodiff.memory import keep_freed_memory
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, apply
 from . import thresholds

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..autodiff.errors import reveal
 from ..autodiff.graph import Node, named
+from ..autodiff.memory import own_copy
 from ..autodiff.scope import Label, Scope, context, of_loop
 from ..autodiff.tensor import Tensor, constant, tensor
 from ..autodiff.trees import children, leaves, paths, rebuild, tree_map
@@ -144,7 +145,7 @@ def _taken_in(tree: Any, lists_are_arrays: bool = False) -> Any:
         return tree
     if isinstance(tree, np.ndarray):
         if tree.dtype.kind in "fiub":
-            return constant(np.array(tree))  # the same as tensor(), without its checks
+            return constant(own_copy(tree))  # the same as tensor(), without its checks
         return tree if tree.dtype.hasobject else tensor(tree)
     if isinstance(tree, (np.generic, float, int)) or (lists_are_arrays and isinstance(tree, list)):
         return tensor(tree)

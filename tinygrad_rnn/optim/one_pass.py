@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from ..autodiff.memory import aligned
 from ..autodiff.tensor import Tensor
 
 SHARED = 2**18  # the number of elements from which a second thread saves more than it costs
@@ -148,7 +149,7 @@ class OnePass:
         remembered = change.remembered
         arrays = {f"a{i}": a for i, a in enumerate(given)}
         made = [name for name in dict.fromkeys((change.value, *remembered.values())) if name not in arrays]
-        arrays = {**{name: np.empty(parameter.shape, parameter.dtype) for name in made}, **arrays}
+        arrays = {**{name: aligned(parameter.shape, parameter.dtype) for name in made}, **arrays}
         if not self._run(change.recording, made, arrays):
             return False
         parameter._data = arrays[change.value]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.allocator import keep_freed_memory
 from ..autodiff.did_you_mean import keywords_told
+from ..autodiff.memory import keep_freed_memory
 from ..autodiff.scope import changed
 from ..data import Epochs
 from ..nn import Module

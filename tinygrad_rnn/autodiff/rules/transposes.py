@@ -35,7 +35,7 @@ def transposed(matrix: Any, rows: Any) -> Any:
     """The transpose of a matrix, to multiply ``rows`` by: a view, or the copy if the matrix is used often."""
     if not (type(matrix) is type(rows) is np.ndarray and pays(matrix, len(rows), OFTEN)):
         return matrix.T
-    if matrix.base is not None or not matrix.flags.c_contiguous:  # a view is another object at each step
+    if isinstance(matrix.base, np.ndarray) or not matrix.flags.c_contiguous:  # a view is another object at each step
         return matrix.T
     used = _used.get(id(matrix))
     if used is None:

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-
-CACHE_LINE = 64  # bytes; also the size of the largest vectors
+from ...autodiff.memory import aligned
 
 
 class Buffer(NamedTuple):
@@ -30,12 +29,8 @@ class Buffer(NamedTuple):
         return math.prod(self.shape)
 
     def allocated(self) -> np.ndarray:
-        """A new array with arbitrary elements, which begins where a line of the cache does.
-
-        NumPy's begin 16 bytes behind one, so every other vector lies in two lines, and small sums take twice as long.
-        """
-        memory = np.empty(self.nbytes + CACHE_LINE, np.uint8)
-        return np.ndarray(self.shape, self.dtype, memory, offset=-memory.ctypes.data % CACHE_LINE)
+        """A new array with arbitrary elements."""
+        return aligned(self.shape, self.dtype)
 
 
 class View(NamedTuple):
