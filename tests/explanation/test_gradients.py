@@ -89,6 +89,54 @@ def test_states_and_gates_of_an_lstm(compiled):
     np.testing.assert_allclose(np.linalg.norm(gradients(loss, "h"), axis=1), gradient_flow(loss)["h"].norms)
 
 
+class Memory(nn.Cell):
+    """A cell whose output is computed from its new state, and is no part of it."""
+
+    inputs = units = 3
+
+    def __init__(self):
+        self.w = nn.Parameter(np.array([0.5, -1.0, 2.0]))
+
+    def initial_state(self, x):
+        return {"h": np.zeros(np.shape(x)), "m": np.zeros((*np.shape(x), 2))}
+
+    def forward(self, x, state):
+        h = np.tanh(x + self.w * state["h"])
+        m = 0.5 * state["m"] + np.stack([h, h * h], axis=-1)
+        return h + np.sum(m, axis=-1), {"h": h, "m": m}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", ["LSTM", "stacked", "dict"])
+def test_those_of_a_padded_batch_are_those_of_its_sequences(kind, reverse):
+    lstm_cell = nn.LSTMCell(3, 3, seed=0, dtype=np.float64)
+    cells = {"LSTM": lstm_cell, "stacked": nn.StackedCell([Memory(), lstm_cell]), "dict": Memory()}
+    at = {"LSTM": "c", "stacked": "1.c", "dict": "m"}[kind]
+    layer = nn.Recurrent([(Memory(), cells[kind]) if reverse else cells[kind]])
+    xs = np.random.default_rng(0).normal(size=(4, 2, 3))
+
+    def found(x, **lengths):
+        return gradients(np.sum(layer(x, **lengths)[0] ** 2), at, "0.reverse" if reverse else 0)
+
+    padded, last = found(xs, lengths=[4, 2]), 0 if reverse else 3
+    assert np.isnan(padded[last]).all()  # that state is read by nothing: the output is computed from the new one
+    for b, length in ((0, 4), (1, 2)):
+        known = [t for t in range(length) if t != last]
+        np.testing.assert_allclose(padded[known, b], found(xs[:length, b : b + 1])[known, 0], rtol=1e-10)
+
+
+def test_states_keep_the_names_that_they_have_in_later_pieces():
+    xs = np.random.default_rng(0).normal(size=(5, 2, 3))
+    plain, pieces = (
+        nn.Recurrent(nn.SkipRNNCell(3, 4, [3], seed=0, dtype=np.float64), checkpoint_every=k) for k in (None, 2)
+    )
+    losses = [np.sum(layer(xs)[0] ** 2) for layer in (plain, pieces)]
+    for name in ("h", "h-1", "h-2"):
+        expected, found = (gradients(loss, name) for loss in losses)
+        np.testing.assert_allclose(found[:4], expected[:4], rtol=1e-12)  # what is old at the end is read by no step
+        assert expected[3].all()
+
+
 def test_values_that_the_loss_does_not_depend_on_have_zeros():
     w = tr.tensor(0.5, requires_grad=True)
     ys, _ = tr.unroll(lambda x, h: (1.0 * h, np.tanh(w * h + x)), np.ones((4, 2)), state=np.zeros(2))

@@ -100,6 +100,9 @@ def test_what_is_not_there_is_said():
         state_jacobian(ys, 2, 3)
     with pytest.raises(ValueError, match="no states here"):
         state_jacobian(tr.tensor(1.0, requires_grad=True) * 2, 1, 1)
+    with pytest.raises(ValueError, match="no state of step 1 leads to a gradient"):
+        w = tr.tensor(2.0, requires_grad=True)
+        state_jacobians(tr.unroll(lambda x, h: (w * x + h, w * h), np.ones((1, 2)), np.ones(2))[0])
     with pytest.raises(ValueError, match="square"):
         spectral_radius(np.ones((2, 8)))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from ..autodiff.graph import ancestors, backward_walk
+from ..autodiff.graph import Node, Observer, observe_backward
 from ..autodiff.tensor import Tensor
 from ..recorded.landmarks import Landmarks, Layer
 from ..recorded.replay import expanded
@@ -24,7 +25,9 @@ def gradients(loss: Tensor, at: str, layer: Layer = None) -> np.ndarray:
         layer: the layer; may be left out if only one layer has such a value.
 
     Returns:
-        An array (T, ...) with the gradient of step t at index t - 1; zeros where the loss doesn't depend on the value.
+        An array (T, ...) with the gradient of step t at index t - 1; zeros where the loss doesn't depend on the value;
+        NaN at the last step of a padded batch if the loss depends there only on values computed from it (an LSTM's h
+        from c), because the state of a padded batch is recorded apart from the one that its step computes.
 
     Raises:
         TypeError: the loss isn't recorded.
@@ -56,11 +59,67 @@ def gradients(loss: Tensor, at: str, layer: Layer = None) -> np.ndarray:
             f"gradients: no gradient flows to {at!r}: make what it comes from a Tensor that requires one, "
             "as xs = tr.tensor(xs, requires_grad=True)"
         )
-    reached = backward_walk({loss: loss._seed(None)}, ancestors([loss]), also=set(found.values()))
+    arriving = Arriving(found.values())
+    observe_backward(loss, arriving)
     inner = any(node.scope.within is not None for node in found.values())
     last = max(found) if inner else max(landmarks.steps, *found)
-    there = {t: np.asarray(reached.get(node, np.zeros_like(node._data))) for t, node in found.items()}
+    there = {t: np.asarray(arriving.found.get(node, np.zeros_like(node._data))) for t, node in found.items()}
     if len({row.shape for row in there.values()}) > 1:
         raise ValueError(f"gradients: {at!r} has another shape at each step: {[row.shape for row in there.values()]}")
     nothing = np.zeros_like(next(iter(there.values())))
+    if arriving.chosen:
+        layers = {label.layer for node in arriving.chosen for label in node.labels if label.name == at}
+        labels = [label for node in landmarks.nodes for label in node.labels if label.layer in layers]
+        unknown = {label.step for label in labels if label.role == "output"} - found.keys()
+        there |= {t: np.full_like(nothing, np.nan) for t in unknown if t}
     return np.stack([there.get(t, nothing) for t in range(1, last + 1)])
+
+
+class Arriving(Observer):
+    """The gradients that arrive at some values.
+
+    In a padded batch, the state after a step is a choice between the new state and the one before. Values that the cell
+    computes from its new state in the same step (an LSTM's h from c) bypass that choice; their gradient counts, too.
+
+    Args:
+        wanted: the values.
+        keep: a function of each gradient, such as its norm, whose result is kept.
+
+    Attributes:
+        found: what is kept, for each value that a gradient arrives at.
+        chosen: the values that are such choices.
+    """
+
+    def __init__(self, wanted: Iterable[Node], keep: Callable[[Any], Any] = np.asarray) -> None:
+        self.wanted, self.keep = set(wanted), keep
+        self.found: dict[Node, Any] = {}
+        self._chosen_from: dict[Node, list[Any]] = {}  # for a new state, the choices between it and the one before
+        self._gradients: dict[Node, Any] = {}  # of what was chosen
+        for node in self.wanted:
+            new = _new_state(node)
+            if new is not None:
+                self._chosen_from.setdefault(new, []).append(node)
+        self.chosen = [node for nodes in self._chosen_from.values() for node in nodes]
+
+    def cotangent(self, node: Node, g: Any) -> None:
+        """Keep a gradient; that of a new state belongs to what was chosen, where it was."""
+        for state in self._chosen_from.get(node, ()):
+            self.found[state] = self.keep(np.where(state._arrays[0], g, self._gradients.pop(state, 0.0)))
+        if node in self.wanted:
+            self.found[node] = self.keep(g)
+            self._gradients[node] = g
+
+
+def _new_state(node: Node) -> Node | None:
+    """The new state, if a state is a choice between it and the state before; else None."""
+    if node.op is None or node.op.name != "where":
+        return None
+    _, new, before = node.inputs
+    layers = _layers_of_states(node)
+    is_choice = layers & _layers_of_states(before) and not layers & _layers_of_states(new)
+    return new if isinstance(new, Node) and is_choice else None
+
+
+def _layers_of_states(value: Any) -> set[Layer]:
+    """The layers in which a value is a state."""
+    return {label.layer for label in getattr(value, "labels", ()) if label.role == "state"}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.graph import Node, Observer, observe_backward
+from ..autodiff.graph import Node, observe_backward
 from ..autodiff.scope import enable_grad
 from ..autodiff.tables import Table, Tabular, evenly_spread, number
 from ..autodiff.tensor import Tensor
@@ -21,6 +21,7 @@ from ..recorded.landmarks import Landmarks, Layer
 from ..recorded.loss_terms import entering_cotangents, walk_from_step
 from ..recorded.norm import norm
 from ..recorded.replay import expanded
+from .adjoints import Arriving
 
 VANISHING, STABLE, EXPLODING = "vanishing", "stable", "exploding"
 
@@ -134,39 +135,13 @@ def gradient_flow(loss: Any, data: Sequence[Any] = ()) -> GradientFlow:
     if not states or not entries:
         raise ValueError("gradient_flow: the loss was made of no state: run the cell with tr.unroll, which labels them")
     wanted = {node for found in states.values() for node in found.values()}
-    whole = _Norms(wanted)
+    whole = Arriving(wanted, norm)
     observe_backward(loss, whole)
     ends = {layer: _last_entered(landmarks, layer, entries) for layer, _ in states}
-    carried = {end: _Norms(wanted) for end in ends.values()}
+    carried = {end: Arriving(wanted, norm) for end in ends.values()}
     for end, observer in carried.items():
         walk_from_step(entries[end], observer)
     return GradientFlow([_flow(*key, found, whole.found, carried[ends[key[0]]].found) for key, found in states.items()])
-
-
-class _Norms(Observer):
-    """The norms of the gradients of the states.
-
-    In a padded batch, the state after a step is a choice between the new state and the one before. Values that the cell
-    computes from its new state in the same step (an LSTM's h from c) bypass that choice; their gradient counts, too.
-    """
-
-    def __init__(self, wanted: set[Node]) -> None:
-        self.wanted = wanted
-        self.found: dict[Node, float] = {}
-        self._chosen_from: dict[Node, Any] = {}  # for a new state, the choice between it and the one before
-        self._gradients: dict[Node, Any] = {}  # of what was chosen
-        for node in wanted:
-            new = node.inputs[1] if node.op is not None and node.op.name == "where" else None
-            if isinstance(new, Node) and new not in wanted and new.scope[:2] == node.scope[:2]:
-                self._chosen_from[new] = node
-
-    def cotangent(self, node: Node, g: Any) -> None:
-        if node in self._chosen_from:
-            state = self._chosen_from[node]
-            self.found[state] = norm(np.where(state._arrays[0], g, self._gradients.pop(state, 0.0)))
-        if node in self.wanted:
-            self.found[node] = norm(g)
-            self._gradients[node] = g
 
 
 def _states(landmarks: Landmarks, layer: Layer, component: str) -> dict[int, Node]:

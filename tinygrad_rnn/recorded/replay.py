@@ -59,8 +59,8 @@ def replay(
                 continue
             change = (changes or {}).get(node)
             known[node] = run_again(node, known) if change is None else change(node, known)
-            if isinstance(known[node], Tensor) and not known[node].labels:
-                known[node].labels = node.labels
+            if isinstance(known[node], Tensor):  # an expansion has those of its own steps, and not of later ones
+                known[node].labels = tuple(dict.fromkeys((*known[node].labels, *node.labels)))
     return known
 
 
