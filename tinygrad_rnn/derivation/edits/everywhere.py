@@ -13,7 +13,7 @@ from ...autodiff.rules import elementwise, indexing
 from ..equations.arithmetic import is_product, is_sum
 from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
-from ..equations.making import ONE, broadcast, over, times
+from ..equations.making import ONE, broadcast, times
 from ..equations.parts import applies, is_derivative, parts, references_of, replaced, total
 from ..equations.quantities import Quantity
 from .changing import applied, derivatives_in, exchanged, read_by, where_they_are_read, without_ones
@@ -52,7 +52,6 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from states_beside(derivation, hand)
     yield from kept_beside(derivation, hand)
     yield from losses_elsewhere(derivation)
-    yield from _masks(derivation, hand)
     yield from _states_kept(derivation, hand)
     yield from carries_shared(derivation)
     yield from _parts_exchanged(derivation)
@@ -131,21 +130,6 @@ def _factors_in(expression: Expression) -> Iterator[Expression]:
                 yield factor
         if isinstance(part, Parameter) and part.ndim == 1:
             yield part
-
-
-def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
-    """A mask, or all masks, left out or without scale wherever they are read."""
-    masks = [array for array in hand.data if array.name in hand.masks]
-    for group in [*([mask] for mask in masks), *([masks] if len(masks) > 1 else [])]:
-        said = "the mask {} was" if len(group) == 1 else "the masks were"
-        edits: dict[str, dict[Expression, Expression]] = {
-            "left out": {mask: broadcast(ONE, mask.shape) for mask in group},
-            "taken without scale": {mask: over(mask, Number(hand.masks[mask.name])) for mask in group},
-        }
-        for what, instead in edits.items():
-            yield from applied(derivation, instead.get, f"{said} {what}, everywhere", tuple(group), reads=group)
-            read = where_they_are_read(instead.get, hand)
-            yield from applied(derivation, read, f"{said} {what}, everywhere", tuple(group), ("backward",), 1, group)
 
 
 def _states_kept(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
