@@ -236,3 +236,11 @@ def test_what_is_written_may_have_more_axes_of_length_1(index: Any, extra: int) 
     found = tr.grad(f)(value)
     expected = [f(value + 1e-3 * unit) - f(value) for unit in np.eye(value.size).reshape(-1, *value.shape)]
     assert found.shape == value.shape and np.allclose(found.ravel(), np.array(expected) / 1e-3)
+
+
+def test_conditions_are_counted_in_whatever_order_an_einsum_contracts() -> None:
+    few, many, x = np.ones((1, 3), bool), np.ones((3, 4), bool), np.full((4, 5), 0.5)
+    loss = lambda x, optimize: np.sum(np.einsum("ij,jk,kl->il", few, many, x, optimize=optimize))  # noqa: E731
+    for f in (loss, tr.compile(loss)):
+        value, g = tr.value_and_grad(f)(x, True)
+        assert (float(value), g.tolist()) == (30.0, np.full((4, 5), 3.0).tolist())

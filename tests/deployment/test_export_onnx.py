@@ -51,7 +51,8 @@ def assert_agrees(path: Any, function: Any, arguments: tuple[Any, ...], toleranc
     for entry, got, want in zip(running.get_outputs(), running.run(None, given), expected, strict=True):
         want = np.asarray(value_of(want))
         assert got.dtype == want.dtype and got.shape == want.shape, entry.name
-        np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * max(1, abs(want).max()), err_msg=entry.name)
+        scale = max(1, abs(want.astype(float)).max())
+        np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * scale, err_msg=entry.name)
 
 
 LAYERS: dict[str, Any] = {
@@ -218,6 +219,27 @@ def test_what_follows_no_size_fixes_it(function: Any, tmp_path: Any) -> None:
 
 def symbols(*shape: int) -> np.ndarray:
     return RNG.integers(0, 6, size=shape)
+
+
+ODD = {
+    "floats compared": lambda n, few: (n < 0.5, np.equal(n, 0.5), n > np.array([0.5, -0.5, 0.0]), few < 2, few > 0.5),
+    "conditions": lambda n, few: (few * (n > 0), few + (n > 0), np.maximum(few, n > 0), np.abs(few), few @ few.T),
+    "chosen conditions": lambda n, few: (np.where(n > 1, few, n > 2), np.min(few, axis=1), few[:, [0, 2]]),
+    "short numbers": lambda n, few: (
+        -n.astype(np.uint8), n.astype(np.int8) ** 2, np.sum(n.astype(np.uint8)), tr.relu(n.astype(np.int8)),
+        np.cumsum(few.astype(np.uint8), axis=0), n.astype(np.uint8) @ few.T,
+    ),
+    "rounded": lambda n, few: (np.floor(n), np.ceil(few), np.rint(n), np.trunc(n)),
+    "finite": lambda n, few: (np.isnan(n), np.isfinite(few)),
+    "joined flat": lambda n, few: np.concatenate([n, few], axis=None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", ODD.values(), ids=ODD)
+def test_whole_numbers_and_conditions(function: Any, tmp_path: Any) -> None:
+    arguments = np.array([[-1, 0, 1], [2, 0, 3]]), np.array([[True, False, True], [True, True, False]])
+    tr.export_onnx(function, tmp_path / "model.onnx", arguments)
+    assert_agrees(tmp_path / "model.onnx", lambda *xs: function(*map(tr.tensor, xs)), arguments)
 
 
 @pytest.mark.parametrize("look", ["before", "after", None])

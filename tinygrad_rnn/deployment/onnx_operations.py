@@ -52,6 +52,9 @@ OF_INTEGERS: dict[str, Form] = {  # ONNX's Div cuts off
     "floor_divide": ("Div", ("Sub", "a", ("Mod", "a", "b")), "b"),
     "remainder": ("Mod", "a", "b"),
 }
+ROUNDED = {"ceil", "floor", "rint", "trunc"}
+COMPARED = {"equal", "greater", "greater_equal", "isfinite", "isnan", "less", "less_equal", "not_equal"}
+ARITHMETIC = {*SAME, *COMPOSED, *OF_INTEGERS, *REDUCED, "clip", "cumsum", "einsum", "where"} - {"copy", "detach"}
 
 
 class Operation(NamedTuple):
@@ -61,15 +64,17 @@ class Operation(NamedTuple):
         value: its result.
         args: the operands; sizes in place of numbers that follow them.
         keywords: its keywords, likewise.
+        dtype: the type in which it is computed.
         shape: the lengths of the result.
         shape_of: the lengths of an operand.
-        operand: returns the name, in the graph, of an operand in the common type of all operands.
+        operand: returns the name, in the graph, of an operand in that type.
         as_it_is: returns the name of an operand in its own type, such as an index.
     """
 
     value: Value
     args: tuple[Any, ...]
     keywords: dict[str, Any]
+    dtype: np.dtype[Any]
     shape: tuple[int | Size, ...]
     shape_of: Callable[[Value], tuple[int | Size, ...]]
     operand: Callable[[Any], str]
@@ -80,12 +85,35 @@ Writer = Callable[[Graph, Operation], str]
 WRITERS: dict[str, Writer] = {}
 
 
+def computed_in(value: Value, args: Sequence[Any]) -> np.dtype[Any]:
+    """The type in which an operation is computed: that of its result, or the common type of what it compares.
+
+    Conditions, short and unsigned numbers are computed in int64, because many of ONNX's operations don't take them.
+    """
+    name, dtype = name_of_operation(value), value.dtype
+    if name in COMPARED:
+        dtype = np.result_type(*(0 if isinstance(a, Size) else a.dtype if isinstance(a, Value) else a for a in args))
+        dtype = np.dtype(np.float64) if name in ("isfinite", "isnan") and dtype.kind != "f" else dtype
+    is_narrow = dtype.kind in "bu" or (dtype.kind == "i" and dtype.itemsize < 4)
+    return np.dtype(np.int64) if is_narrow and name in ARITHMETIC else dtype
+
+
 def nodes_of(graph: Graph, name: str, operation: Operation) -> str:
     """Add the nodes of an operation to a graph; return the name of its result there.
 
     Raises:
         NoOnnxForm: no ONNX form is known here.
     """
+    result = _nodes_of(graph, name, operation)
+    is_other = name in ARITHMETIC and name not in COMPARED and operation.dtype != operation.value.dtype
+    return graph.cast(result, operation.value.dtype) if is_other else result
+
+
+def _nodes_of(graph: Graph, name: str, operation: Operation) -> str:
+    if operation.value.dtype.kind != "f" and name in ROUNDED:
+        return operation.operand(operation.args[0])
+    if operation.value.dtype.kind != "f" and name == "reciprocal":
+        raise NoOnnxForm("there is no ONNX form for the reciprocal of whole numbers")
     if name in SAME and not operation.keywords:
         return graph.node(SAME[name], [operation.operand(a) for a in operation.args])
     if name in BITWISE and operation.value.dtype == bool:
@@ -111,7 +139,7 @@ def writes(*names: str) -> Callable[[Writer], Writer]:
 
 
 def _number(graph: Graph, op: Operation, number: float) -> str:
-    return graph.constant(np.asarray(number, op.value.dtype))
+    return graph.constant(np.asarray(number, op.dtype))
 
 
 def _composed(graph: Graph, op: Operation, form: Form, operands: Sequence[str]) -> str:
@@ -215,7 +243,10 @@ def _transpose(graph: Graph, op: Operation) -> str:
 
 @writes("concatenate")
 def _concatenate(graph: Graph, op: Operation) -> str:
-    return graph.node("Concat", [op.operand(a) for a in op.args], axis=op.keywords["axis"] % len(op.shape))
+    names, axis = [op.operand(a) for a in op.args], op.keywords["axis"]
+    if axis is None:
+        names, axis = [graph.node("Reshape", [name, graph.constant(np.array([-1]))]) for name in names], 0
+    return graph.node("Concat", names, axis=axis % len(op.shape))
 
 
 @writes("stack")
@@ -250,8 +281,7 @@ def _reduced(graph: Graph, kind: str, op: Operation) -> str:
     unknown = op.keywords.keys() - {"axis", "keepdims", "dtype"}
     if unknown:
         raise NoOnnxForm(f"there is no ONNX form for {op.value.op.name} with {', '.join(sorted(unknown))}=")
-    name = _over_axes(graph, kind, op, op.operand(op.args[0]))
-    return name if op.args[0].dtype == op.value.dtype else graph.cast(name, op.value.dtype)
+    return _over_axes(graph, kind, op, op.operand(op.args[0]))
 
 
 @writes("any", "all", "count_nonzero")
@@ -289,6 +319,12 @@ def _argmax(graph: Graph, op: Operation) -> str:
 def _einsum(graph: Graph, op: Operation) -> str:
     """The node of a contraction, every axis by a letter: ONNX's ellipsis stands for as many axes in each operand."""
     terms, result = linalg.explicit_subscripts(op.keywords["subscripts"], [a.shape for a in op.args])
+    lengths: dict[str, set[int | Size]] = {}
+    for term, a in zip(terms, op.args):
+        for letter, n in zip(term, op.shape_of(a)):
+            lengths.setdefault(letter, set()).add(n)
+    if any(1 in found and len(found) > 1 for found in lengths.values()):
+        raise NoOnnxForm("there is no ONNX form for an einsum that repeats an axis of length 1; broadcast it before")
     return graph.node("Einsum", [op.operand(a) for a in op.args], equation=f"{','.join(terms)}->{result}")
 
 

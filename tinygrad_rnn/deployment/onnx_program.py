@@ -12,7 +12,7 @@ from ..compiler.loops.loop import Loop, LoopResult
 from ..compiler.sizes.programs import Sized
 from ..compiler.sizes.reading import Size
 from .onnx_graph import Graph
-from .onnx_operations import Operation, nodes_of
+from .onnx_operations import Operation, computed_in, nodes_of
 
 
 class ProgramWriter:
@@ -27,15 +27,15 @@ class ProgramWriter:
             self._loop(step, self.sized.program.results[step])
         elif step.op is not None:
             args, keywords = self.sized.arguments(step)
-            compared = [a.dtype for a in args if isinstance(a, Value)] if step.dtype == bool else []
-            common = np.result_type(*compared) if compared else step.dtype
+            dtype = computed_in(step, args)
             operation = Operation(
                 step,
                 args,
                 keywords,
+                dtype,
                 self.sized.shape(step),
                 self.sized.shape,
-                lambda a: self.operand(a, common),
+                lambda a: self.operand(a, dtype),
                 self.operand,
             )
             self.names[step] = nodes_of(self.graph, name_of_operation(step), operation)

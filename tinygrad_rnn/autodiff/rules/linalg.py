@@ -168,6 +168,9 @@ def _einsum_pushed(tangents: Any, ans: Any, *operands: Any, subscripts: str, **o
 
 
 def _einsum(*operands: Any, subscripts: str, optimize: bool = False) -> Any:
+    if optimize:  # a product of two conditions on the way to real numbers would forget how many there were
+        common = np.result_type(*operands)
+        operands = tuple(np.asarray(a, common) for a in operands)
     return np.einsum(subscripts, *operands, optimize=optimize)
 
 
