@@ -110,9 +110,8 @@ class _Case:
         if derivation is None:
             return alone or by_itself, [problem]
         only_zeros = not any(np.any(row.manual) for row in self.wrong)  # many an unusual edit leads to zeros
-        penalised = {name for one in by_itself if one.mistake == PENALTY for name in one.parameters}
-        is_explained = alone or penalised >= {row.name for row in self.wrong}
-        extent = USUAL if is_sure or only_zeros else ONE_EDIT if is_explained else ALL
+        explained = {name for one in by_itself for name in one.parameters}
+        extent = USUAL if is_sure or only_zeros else ONE_EDIT if explained >= {row.name for row in self.wrong} else ALL
         found, notes = self._searched(derivation, extent)
         if not alone and not any(one.complete for one in found):
             found, notes = self._searched_beside_a_convention(derivation) or (found, notes)

@@ -25,12 +25,18 @@ def usual_stages(search: Search) -> Stages:
 
 
 def further_stages(search: Search) -> Stages:
-    """Single edits of other kinds, or the same one in several lines: first of lines that lead to no right gradient."""
+    """Single edits of other kinds, or the same one in several lines: first of lines that lead to no right gradient.
+
+    If a single gradient is wrong, its own line comes first, with what that reads.
+    """
     wrong, fitting = search.wrong.keys(), search.fitting
     own, every = search.lines_of(wrong), search.lines_that_reach(wrong, all_of_them=False)
     first = _behind(search)
     later = [line for line in search.lines_that_reach(wrong) if line not in first]
     yield fitting(search.singles(1, first), "other edits")
+    gradients = [line for line in first if line.kind == "gradient"]
+    yield fitting(search.uses(gradients, (factors_of, groups_left_out)), "factors left out of what a line reads")
+    yield fitting(search.uses(gradients), "edits of what it reads")
     if not first:  # a line of each gate, say, or of each layer
         yield fitting(search.repeated(own, (0, 1)), "the same edit in several lines")
     yield fitting(search.singles(1, later), "other edits")
@@ -49,14 +55,16 @@ def _behind(search: Search) -> list[Line]:
 
 
 def rare_stages(search: Search, together: Together) -> Stages:
-    """Rare edits, edits of what a line reads (of one gradient, by its own line first), and several edits together."""
+    """Rare edits, edits of what a line reads, and several edits together."""
     wrong, fitting = search.wrong.keys(), search.fitting
     lines = search.lines_that_reach(wrong)
     left_out = search.uses(lines, (factors_of, groups_left_out))
     yield fitting(left_out, "factors left out of what a line reads")
-    yield fitting(search.uses(line for line in lines if line.kind == "gradient"), "edits of what it reads")
     yield fitting(search.singles(2), "rare edits")
     yield fitting(search.uses(lines), "edits of what a line reads")
+    yield fitting(search.uses(lines, (groups_of,)), "other slopes of what a line reads")
+    yield fitting(search.at_ends(), "edits at the first or last step alone")
+    yield fitting(search.forward(), "edits of the forward pass")
     yield from together.visible()
     yield fitting(
         alike(search.lines_of(wrong), search.edits_of_uses, search.reach_all),
@@ -66,9 +74,6 @@ def rare_stages(search: Search, together: Together) -> Stages:
     yield from together.two(0)
     yield from together.two(1)
     yield from together.three()
-    yield fitting(search.uses(lines, (groups_of,)), "other slopes of what a line reads")
-    yield fitting(search.at_ends(), "edits at the first or last step alone")
-    yield fitting(search.forward(), "edits of the forward pass")
     yield from together.two(2)
     yield from together.three()
     yield from together.hidden()

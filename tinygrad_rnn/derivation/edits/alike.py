@@ -132,12 +132,19 @@ def _way(new: Reference, old: Reference, line: Line) -> Any:
     """The way from one of two values to the other: they are of one quantity, or one is made of the other."""
     if new.quantity is old.quantity:
         return ("itself",)
-    meanings = (new, definition(old.quantity)), (old, definition(new.quantity)), (new, line.expression)
+    meanings = (new, _of_its_argument(old)), (old, _of_its_argument(new)), (new, line.expression)
     for how, (wanted, meaning) in enumerate(meanings):
         for place, part in places(meaning) if meaning is not None else ():
             if isinstance(part, Reference) and part.quantity is wanted.quantity:
                 return how, place
     return None
+
+
+def _of_its_argument(reference: Reference) -> Expression | None:
+    """The definition of a quantity; if that is a function of a pre-activation alone, the definition of this."""
+    found = definition(reference.quantity)
+    read = list(parts(found, Reference)) if found is not None else []
+    return definition(read[0].quantity) or found if len(read) == 1 and read[0].shift == 0 else found
 
 
 def _are_apart(edits: list[Edit]) -> bool:

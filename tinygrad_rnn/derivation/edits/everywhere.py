@@ -51,7 +51,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from _factors(derivation, hand)
     yield from states_beside(derivation, hand)
     yield from kept_beside(derivation, hand)
-    yield from losses_elsewhere(derivation)
+    yield from losses_elsewhere(derivation, hand)
     yield from _states_kept(derivation, hand)
     yield from carries_shared(derivation)
     yield from _parts_exchanged(derivation)

@@ -38,12 +38,12 @@ class _Kept(NamedTuple):
     Attributes:
         by: -1 for the step before, 1 for the step after, each round the ends; 0 for the last step.
         shorter: the outputs that only some steps have: at the others they are written out.
-        first: the first step of the loop.
+        hand: the steps of the loop.
     """
 
     by: int
     shorter: set[Quantity]
-    first: int
+    hand: Hand
 
 
 def kept_beside(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
@@ -52,24 +52,25 @@ def kept_beside(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     results = [quantity for quantity in kept if quantity not in hand.before_states]
     rest = [quantity for quantity in kept if quantity not in hand.states]
     inside = [quantity for quantity in rest if quantity not in results]
-    every = max((len(_computed_at(quantity, hand.first)) for quantity in kept), default=0)
-    shorter = {quantity for quantity in results if len(_computed_at(quantity, hand.first)) < every}
+    every = max((len(_computed_at(quantity, hand)) for quantity in kept), default=0)
+    shorter = {quantity for quantity in results if len(_computed_at(quantity, hand)) < every}
     groups = {tuple(group): None for group in (*([quantity] for quantity in kept), results, inside, rest, kept)}
     for group in filter(None, groups):
         of = (Reference(group[0], 0),)
         others = "" if len(group) == 1 else " and what was kept with it"
         for by, where in ((-1, "of the step before"), (1, "of the step after"), (0, "of the last step")):
-            how = _Kept(by, shorter, hand.first)
+            how = _Kept(by, shorter, hand)
             changes = [where_they_are_read(partial(_kept_elsewhere, among=set(group), how=how), hand)]
             changes += [partial(_from_elsewhere, among=set(results), how=how)] if group == tuple(results) else []
             for change in changes:
                 yield from applied(derivation, change, f"{{}}{others} {where}, everywhere", of, fewest=1)
 
 
-def losses_elsewhere(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+def losses_elsewhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     """Losses of some steps taken at all steps, at one more or at one fewer."""
     lines = [line for line in derivation.lines if line.kind == "backward"]
-    every = max((line.steps for line in lines), key=len, default=())
+    in_the_loop = (tuple(t for t in line.steps if t >= hand.first) for line in lines)
+    every = max(in_the_loop, key=len, default=())
     quantities = [*derivation.forward, *derivation.backward]
     for some in dict.fromkeys(quantity.steps for quantity in quantities if 1 < len(quantity.steps) < len(every)):
         own = {quantity for quantity in quantities if set(quantity.steps) == set(some)}
@@ -121,7 +122,7 @@ def _kept_elsewhere(part: Expression, among: set[Quantity] | None, how: _Kept) -
     is_kept = type(part) is Reference and part.shift is not None and part.quantity.adjoint_of is None
     if not isinstance(part, Reference) or not is_kept or (among is not None and part.quantity not in among):
         return None
-    steps, meaning, shift = _computed_at(part.quantity, how.first), definition(part.quantity), part.shift or 0
+    steps, meaning, shift = _computed_at(part.quantity, how.hand), definition(part.quantity), part.shift or 0
     if len(steps) < 2:
         return None
     if part.quantity in how.shorter and meaning is not None:
@@ -134,6 +135,6 @@ def _kept_elsewhere(part: Expression, among: set[Quantity] | None, how: _Kept) -
     return Elsewhere(part.quantity, shift + how.by, step_for, f"kept {how.by}")
 
 
-def _computed_at(quantity: Quantity, first: int) -> tuple[int, ...]:
+def _computed_at(quantity: Quantity, hand: Hand) -> tuple[int, ...]:
     """The steps of the loop at which a quantity has a value, without that of an initial one."""
-    return tuple(t for t in quantity.steps if t >= first)
+    return tuple(t for t in quantity.steps if hand.first <= t <= hand.last)

@@ -19,17 +19,17 @@ PARTS = (
         factors.factors_together, values.transposes_together, factors.groups_of, factors.slopes,
         values.references_to_others, values.other_data, values.blocks, values.slices, values.constants,
         values.matrix_products, values.powers, terms.terms_left_out, terms.brackets, terms.factors_of_some_terms,
-        values.products_of_one, values.ends_for_beginnings, factors.equal_weights, terms.handed_on,
-        terms.halves_exchanged, terms.numbers_exchanged, terms.numbers_of_steps, values.one_for_all, values.shares,
-        terms.read_too_late, terms.starts_of_pieces, steps.derivatives_beside, steps.terms_beside, steps.terms_late,
-        steps.rows_of_derivatives,
+        terms.smoothing, values.stacked_rows, values.products_of_one, values.ends_for_beginnings,
+        factors.equal_weights, terms.handed_on, terms.halves_exchanged, terms.numbers_exchanged,
+        terms.numbers_of_steps, values.one_for_all, values.shares, terms.read_too_late, terms.starts_of_pieces,
+        steps.derivatives_beside, steps.terms_beside, steps.terms_late, steps.rows_of_derivatives,
     ),
     (factors.factors_too_many, values.other_values),
 )  # fmt: skip
 WHOLE = (
     (terms.whole_lines,),
     (terms.exchanges, terms.factors_exchanged, terms.derivatives_left_out, terms.terms_of_others, terms.carried_whole,
-     terms.penalties, steps.first_steps, steps.sums_for_one_step),
+     terms.carries_times_something, terms.penalties, steps.first_steps, steps.sums_for_one_step),
     (factors.lines_times_something, terms.terms_too_many, terms.carries_kept, values.forgotten_masks,
      factors.slopes_of_the_loss),
 )  # fmt: skip

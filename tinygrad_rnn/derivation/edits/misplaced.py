@@ -5,12 +5,14 @@ Each says how it runs (``runs``) and how it is written (``written``); derivation
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..equations.expressions import Apply, Constant, During, Expression, Reference, setting_key, settled
+from ..equations.parts import substituted
 from ..running.evaluate import compiled
 
 
@@ -188,6 +190,41 @@ class AddedUp(Expression):
         return added_up
 
 
+class CarriedAlone(Expression):
+    """What a step hands to the one before, made of what the step after has handed on, and not of all that arrives.
+
+    Args:
+        of: what is handed on, at the step that reads it.
+        own: the derivative at the step after, in place of which stands what that one was handed.
+        last: the last step that is handed something.
+    """
+
+    def __init__(self, of: Expression, own: Reference, last: int) -> None:
+        self.operands, self.shape, self.own, self.last = (of,), of.shape, own, last
+        self.details = own.key, last
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """The same with other terms."""
+        return CarriedAlone(operands[0], self.own, self.last)
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """The terms, with the carry of the step after where the derivative stands."""
+        return f"carried({writer.write(self.operands[0])})", 4
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """The function that computes it in a run, from the last step on."""
+        held, last = np.zeros(self.shape), self.last
+        carry = compiled(substituted(self.operands[0], self.own, Constant(held)))
+
+        def carried(run: Any, t: Any) -> Any:
+            held[...] = 0
+            for s in range(last, t, -1):
+                held[...] = carry(run, s)
+            return carry(run, t)
+
+        return carried
+
+
 class Moved(During):
     """A term as it is at other steps: what a backward loop hands on that runs from the first step to the last.
 
@@ -241,6 +278,7 @@ class PutInTurn(Expression):
         onto: the values before the first step.
         steps: the steps, in their order.
         is_first: whether a step puts its row before it adds the other term.
+        by_instance: whether all steps of an instance are put before those of the next one.
         after: a row that is put when the steps are over; None if there is none.
     """
 
@@ -252,15 +290,17 @@ class PutInTurn(Expression):
         steps: tuple[int, ...],
         is_first: bool = False,
         after: Expression | None = None,
+        by_instance: bool = False,
     ) -> None:
         self.operands = (row, beside, onto) if after is None else (row, beside, onto, after)
-        self.shape, self.steps, self.is_first = row.shape, steps, is_first
-        self.details = steps, is_first
+        self.shape, self.steps, self.is_first, self.by_instance = row.shape, steps, is_first, by_instance
+        self.details = steps, is_first, by_instance
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """Other rows."""
         row, beside, onto, *after = operands
-        return PutInTurn(row, beside, onto, self.steps, self.is_first, *after)
+        last = after[0] if after else None
+        return PutInTurn(row, beside, onto, self.steps, self.is_first, last, self.by_instance)
 
     def written(self, writer: Any) -> tuple[str, int]:
         """The values that are overwritten, and the rows."""
@@ -272,11 +312,14 @@ class PutInTurn(Expression):
         """The function that computes it in a run."""
         row, *after = map(_putting, (self.operands[0], *self.operands[3:]))
         beside, onto = map(compiled, self.operands[1:3])
-        steps, shape, is_first = self.steps, self.shape, self.is_first
+        steps, shape, is_first, by_instance = self.steps, self.shape, self.is_first, self.by_instance
+        instances = range(self.operands[0].operands[0].shape[0]) if by_instance else ()
 
         def put(run: Any, t: Any) -> Any:
             result = np.zeros(shape) + onto(run, t)
-            for s in steps:
+            for n, s in itertools.product(instances, steps):
+                row(result, run, s, n)
+            for s in steps if not by_instance else ():
                 result += 0 if is_first else beside(run, s)
                 row(result, run, s)
                 result += beside(run, s) if is_first else 0
@@ -287,15 +330,15 @@ class PutInTurn(Expression):
         return put
 
 
-def _putting(row: Expression) -> Callable[[np.ndarray, Any, Any], None]:
-    """The function that assigns a row to its place in an array."""
+def _putting(row: Expression) -> Callable[..., None]:
+    """The function that assigns rows to their places in an array; of one instance, if that is given."""
     values = list(map(compiled, row.operands))
 
-    def assign(result: np.ndarray, run: Any, t: Any) -> None:
+    def assign(result: np.ndarray, run: Any, t: Any, n: int | None = None) -> None:
         assert isinstance(row, Apply)
         piece, *places = (value(run, t) for value in values)
         (index,) = settled(row.settings["indices"], t, [piece, *places])
-        result[index] = piece
+        result[index if n is None else index[n]] = piece if n is None else piece[n]
 
     return assign
 

@@ -169,6 +169,9 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
         return
     above, below = part.operands
     yield broadcast(above, part.shape), "the division by {} was left out", (below,)
+    if applies(meaning(below), elementwise.sqrt) and not isinstance(above, Number):
+        half = broadcast(over(Number(0.5), below), part.shape)
+        yield half, "the inner derivative {} was left out of that of a root", (above,)
     yield times(above, below), "times {} where one divides by it", (below,)
     yield over(part, below), "divided by {} twice", (below,)
     if isinstance(below, Number) and reads_derivatives(above) is False and above.ndim:
@@ -183,6 +186,11 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
                 if below.value % size == 0:  # one of several means
                     yield over(above, Number(below.value / size)), "the division by {} was left out", (Number(size),)
     elif not reads_derivatives(below):
+        for counts in (
+            parts(below, Data) if below.ndim else ()
+        ):  # the mean over all that is kept, not of each sequence's
+            whole = broadcast(over(above, apply(reductions.sum, counts)), part.shape)
+            yield whole, "divided by the sum of {}, not by {}", (counts, below)
         if not below.shape and above.shape:
             yield over(above, apply(reductions.sum, above)), "divided by the sum of {} alone, not by {}", (above, below)
         for size in hand.sizes:
@@ -290,6 +298,9 @@ def softmaxes(part: Expression, line: Line, hand: Hand) -> Found:
             if applies(mean, reductions.sum) and any(q == p for q in parts(mean)):
                 yield times(p, one_minus(p), g), "the diagonal of the softmax's Jacobian alone", ()
                 yield g, "the Jacobian of the softmax was left out", ()
+                if is_product(g) and g.operands[0] == Number(2.0):
+                    error = times(*g.operands[1:])
+                    yield error, "{} alone, as if the loss were a cross-entropy", (error,)
                 for another in hand.beside(p) if isinstance(p, Reference) else ():
                     elsewhere = substituted(part, p, another)
                     yield elsewhere, "the Jacobian of the softmax is that at {}, not at {}", (another, p)

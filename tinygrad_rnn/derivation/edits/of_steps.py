@@ -26,7 +26,8 @@ from ..equations.expressions import (
 )
 from ..equations.lines import Line
 from ..equations.making import broadcast, one_minus, times, with_operand, zeros
-from ..equations.parts import applies, is_derivative, parts, substituted, total
+from ..equations.parts import applies, is_derivative, parts, replaced, substituted, total
+from ..equations.recognising import meaning
 from .found import Found, instead
 from .hand import Hand
 from .misplaced import Elsewhere, Mask, Moved, Put, PutInTurn, Rolled, Row
@@ -129,7 +130,7 @@ def _wrapped(shift: int, first: int, count: int) -> Callable[[int], int]:
 
 def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
     """A row of the data that belongs to another step, to the one at the end, or to the same one at all steps."""
-    axis = _axis_of_steps(part)
+    axis = axis_of_steps(part)
     if axis is None or not isinstance(part, Apply):
         return
     of, index = part.operands[0], part.settings["index"]
@@ -151,7 +152,7 @@ def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
         yield same, f"{{}} of the {which} step at all steps", (part,)
 
 
-def _axis_of_steps(part: Expression) -> int | None:
+def axis_of_steps(part: Expression) -> int | None:
     """The axis along which an array is read step by step: ``xs[t]``, ``xs[:, t]``."""
     if not applies(part, indexing.getitem):
         return None
@@ -221,6 +222,9 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
         if steps == line.steps[-1:] and len(line.steps) > 1:  # an index of 0 for -1
             yield Moved(inner, {line.steps[0]: steps[0]}), "the term {} at the first step, not at the last", (inner,)
         in_the_loop = tuple(t for t in line.steps if t >= hand.first)  # an initial state is there one step before
+        others = tuple(t for t in in_the_loop if t not in steps)
+        if others:
+            yield During(others, inner), "the term {} at the other steps", (inner,)
         for everywhere in dict.fromkeys((line.steps, in_the_loop)):
             if set(everywhere) > set(steps):
                 yield During(everywhere, inner), "the term {} at all steps", (inner,)
@@ -298,9 +302,15 @@ def puts(part: Expression, line: Line, hand: Hand) -> Found:
     if any(isinstance(place, Operand) for place in _flat(part.settings["indices"])):
         yield from ((Put(part, how), f"{what}, in {{}}", (part,)) for how, what in OTHERWISE_PUT.items())
     piece, *index = part.operands
-    cut = next((p for p in parts(piece) if applies(p, indexing.getitem) and p.operands[0].shape == part.shape), None)
-    if cut is not None:
-        yield substituted(piece, cut, cut.operands[0]), "all of {}, not {} alone", (cut.operands[0], cut)
+
+    def whole(p: Expression) -> Expression | None:
+        if applies(p, indexing.getitem) and p.operands[0].shape == part.shape:
+            return p.operands[0]
+        return replaced(meaning(p), whole) if isinstance(p, Reference) and meaning(p) is not p else None
+
+    every = replaced(piece, whole)  # the outputs of all steps, not of the last ones alone
+    if every.shape == part.shape:
+        yield every, "all of {}, not {} alone", (every, piece)
     if len(index) == 1 and piece.ndim == 2 and index[0].shape == piece.shape[:1] and piece.shape[0] > 1:
         for end, which in ((-1, "last"), (0, "first")):
             rows = np.zeros((piece.shape[0], 1))
@@ -331,6 +341,10 @@ def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
                     for others, k in ((of_a_step, j), (terms, i))
                 )
                 others = [other for other in terms if other is not term and _puts_one(other)]
+                if row.operands[0].ndim > 1 and len(of_a_step) == 1 and not others:  # array[y] += rows, of (B, T)
+                    new = PutInTurn(row, beside, onto, term.steps, by_instance=True)
+                    what = "= for +=, one instance after the other: a place that comes again is overwritten, in {}"
+                    yield new, what, (term,)
                 for turn, order in ((1, ""), (-1, ", from the last step to the first")):
                     what = f"= for +={order}: a place that comes again is overwritten, in {{}}"
                     for is_first in (False, True)[: len(of_a_step)]:

@@ -36,7 +36,9 @@ def other_sums(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
                 other = part if to == kept[0] else apply(reductions.sum, *part.operands, axis=(to,), keepdims=True)
                 return times(Number(by), other)
 
-            yield from applied(derivation, change, what, (), ("backward",), 1)
+            for edits in applied(derivation, change, what, (), ("backward",), 1):
+                yield edits
+                yield from ((edit,) for edit in edits if len(edits) > 1)  # each line by itself
 
 
 def without_statistics(part: Expression) -> Expression | None:

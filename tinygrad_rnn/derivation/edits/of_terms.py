@@ -9,6 +9,8 @@ from functools import partial
 from operator import is_
 from typing import Any
 
+import numpy as np
+
 from ...autodiff.rules import elementwise, shape
 from ..equations.arithmetic import (
     factors,
@@ -20,7 +22,7 @@ from ..equations.arithmetic import (
     negative,
     scaled,
 )
-from ..equations.expressions import Data, During, Expression, Number, Parameter, Reference, Steps, apply
+from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Steps, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, TWO, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
 from ..equations.parts import (
@@ -36,9 +38,11 @@ from ..equations.parts import (
     total,
 )
 from ..equations.quantities import Quantity
+from ..equations.recognising import one_hot
+from ..running.evaluate import Running, compiled
 from .found import Found, instead
 from .hand import Hand
-from .misplaced import AddedUp, Moved
+from .misplaced import AddedUp, CarriedAlone, Moved
 from .of_uses import Switched, definition
 
 MOST_PRODUCTS = 8  # in a line, of which two exchange factors
@@ -119,6 +123,17 @@ def _coefficient(term: Expression) -> float:
     return found
 
 
+def smoothing(part: Expression, line: Line, hand: Hand) -> Found:
+    """The classes themselves, 1 and 0, in the place of smoothed ones, a + b onehot(y)."""
+    terms = list(_addends(part))
+    for rest, of_class in itertools.permutations(terms, 2) if len(terms) == 2 and part.ndim else ():
+        classes = [p for p in parts(of_class, Apply) if p.operation is one_hot]
+        if len(classes) == 1 and not any(parts(rest, Reference, Parameter, Data)):
+            to_each = float(np.ravel(compiled(rest)(Running({}, {}), None))[0])
+            plain = scaled(classes[0], _coefficient(of_class) + part.shape[-1] * to_each)
+            yield plain, "the classes {} weren't smoothed", (classes[0],)
+
+
 def halves_exchanged(part: Expression, line: Line, hand: Hand) -> Found:
     """A mask, or a gate, and what it leaves, each in the other's place: z h + (1 - z) c for (1 - z) h + z c."""
     if is_sum(part) or is_difference(part):
@@ -158,6 +173,26 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
             )
     for new, what in changes:
         yield total([*rest, new]), "the terms {} " + what, (inner,)
+
+
+def carries_times_something(part: Expression, line: Line, hand: Hand) -> Found:
+    """A wrong additional factor of all that comes from the step after; or the carry alone, for all that arrives there.
+
+    With dh = dy + carry, it is ``carry = dh * z + ...``, and not ``carry = carry * z + ...``.
+    """
+    carried = [term for term in part.operands if isinstance(term, During) and moves_back(term)] if is_sum(part) else []
+    rest = [term for term in part.operands if term not in carried]
+    if len(carried) < 2 or not rest:
+        return
+    numbers = (e for scalar in hand.scalars(None) for e in (scalar, one_minus(scalar)))
+    for factor in (*map(Number, hand.rates), *numbers):
+        made = [During(term.steps, times(factor, term.inner)) for term in carried]
+        yield total([*rest, *made]), "{} is a factor too many of all terms of the other step", (factor,)
+    own = Reference(line.quantity, 1)
+    if any(p == own for term in carried for p in parts(term)):
+        inner = total([term.inner for term in carried])
+        stale = During(carried[0].steps, CarriedAlone(inner, own, carried[0].steps[-1]))
+        yield total([*rest, stale]), "what {} has of the step after it alone stands where {} belongs", (own, own)
 
 
 def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:

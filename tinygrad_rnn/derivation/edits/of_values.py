@@ -11,7 +11,7 @@ import numpy as np
 
 from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, log_probabilities, reductions, shape
 from ..equations.arithmetic import is_difference, is_product, is_sum, negative
-from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Step, apply
+from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Stack, Step, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, one_minus, over, times, with_operand, zeros
 from ..equations.parts import applies, is_derivative, parts, reads_derivatives, replaced, substituted
@@ -19,6 +19,7 @@ from ..equations.recognising import one_hot
 from .found import Found, instead
 from .hand import Hand
 from .misplaced import AddedUp, Mask, Rolled
+from .of_steps import axis_of_steps
 
 MOST_PARTS = 4  # side by side, whose orders are tried
 SHORT = 12  # the length up to which a slice may be any other one, and not only that of another part
@@ -40,7 +41,7 @@ def transposes(part: Expression, line: Line, hand: Hand) -> Found:
         yield part.with_operands(part.operands[::-1]), "{} was transposed", (part,)
     elif isinstance(part, Reference) and _is_square(part):
         yield _transposed(part), "{} was transposed", (part,)
-    if isinstance(part, Reference) and part.ndim == 3 and part.shape[1] == part.shape[2]:
+    if isinstance(part, (Reference, Parameter)) and part.ndim == 3 and part.shape[1] == part.shape[2]:
         turned = apply(shape.transpose, part, axes=(0, 2, 1))
         yield turned, "each {} was transposed", (part,)
     if part.ndim == 2 and min(part.shape) == 1 < max(part.shape):  # a vector without its new axis, keepdims left out
@@ -87,6 +88,14 @@ def matrix_products(part: Expression, line: Line, hand: Hand) -> Found:
         for one, other in ((a, b), (b, a)):
             if one.shape == part.shape:
                 yield one, "{} was left out", (other,)
+    for i, product in enumerate(part.operands) if is_product(part) else ():
+        if applies(product, linalg.matmul):
+            left, *right = product.operands
+            for k, factor in enumerate(part.operands):
+                if k != i and factor.shape == left.shape == product.shape and factor.shape:
+                    rest = [other for j, other in enumerate(part.operands) if j not in (i, k)]
+                    inside = product.with_operands((times(left, factor), *right))
+                    yield times(inside, *rest), "{} is a factor of {}, in front of the product", (factor, left)
 
 
 def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
@@ -203,7 +212,7 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
             if chosen.operation is indexing.getitem and chosen.operands[0].shape == line.shape[-1:] == chosen.shape:
                 new = substituted(part.operands[0], chosen, chosen.operands[0])
                 yield new, "{} stands where {} belongs: a weight for each column", (chosen.operands[0], chosen)
-    if applies(part, indexing.getitem) and isinstance(part.settings["index"], Step):
+    if axis_of_steps(part) is not None:
         for value in hand.values(part.shape, 0):
             yield instead(value, part)
 
@@ -320,9 +329,17 @@ def constants(part: Expression, line: Line, hand: Hand) -> Found:
     if isinstance(part, Number) and isinstance(part.value, (int, float)) and not isinstance(part.value, bool):
         by_rates = (again for rate in hand.rates for again in (part.value / rate, part.value * rate))
         others = [1 - part.value] if 0 < part.value < 1 else []
-        for value in (part.value * 2, part.value / 2, part.value**2, -part.value, *others, *by_rates):
+        shared = [part.value * size for size in hand.sizes if abs(part.value) < 1]  # 1 / n for each of n
+        for value in (part.value * 2, part.value / 2, part.value**2, -part.value, *others, *by_rates, *shared):
             if value != part.value:
                 yield instead(Number(value), part)
+
+
+def stacked_rows(part: Expression, line: Line, hand: Hand) -> Found:
+    """The values of all steps in other places: too late, too early, in reverse."""
+    if isinstance(part, Stack):
+        for rolled, what in rolls(part):
+            yield rolled, what, (part,)
 
 
 def choices(part: Expression, line: Line, hand: Hand) -> Found:
@@ -417,13 +434,15 @@ def ends_for_beginnings(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def blocks(part: Expression, line: Line, hand: Hand) -> Found:
-    """Parts side by side (gates): one left out, or another order."""
+    """Parts side by side (gates): one left out, doubled, halved, with the other sign, or another order."""
     if applies(part, joining.joined, joining.stacked) and isinstance(part.settings.get("axis"), int):
         for order, what in _other_orders(len(part.operands)):
             yield part.with_operands(tuple(part.operands[i] for i in order)), what, (part,)
         for i, operand in enumerate(part.operands):
             yield with_operand(part, i, zeros(operand.shape)), "{} was left out", (operand,)
             yield with_operand(part, i, negative(operand)), "{} has the other sign", (operand,)
+            for number in map(Number, (2.0, 0.5)):
+                yield with_operand(part, i, times(number, operand)), "{} was taken times {}", (operand, number)
     elif isinstance(part, Reference) and part.quantity.equations:
         meaning = part.quantity.equations[-1].expression
         if applies(meaning, joining.joined) and meaning.shape == part.shape:
