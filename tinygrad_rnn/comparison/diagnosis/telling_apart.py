@@ -152,8 +152,8 @@ def _other(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _is_real(array: np.ndarray) -> bool:
-    """Return True for real numbers; not for a mask."""
-    return array.dtype.kind == "f" and not np.all((array == 0) | (array == 1))
+    """Return True for real numbers; not for a mask, of zeros and one other number."""
+    return array.dtype.kind == "f" and not ((np.any(array == 0) and len(np.unique(array)) < 3) or np.all(array == 1))
 
 
 def _is_whole(array: np.ndarray) -> bool:

@@ -191,7 +191,7 @@ class AddedUp(Expression):
 
 
 class CarriedAlone(Expression):
-    """What a step hands to the one before, made of what the step after has handed on, and not of all that arrives.
+    """A carry that is made of the carry of the step after, and not of all that arrives there.
 
     Args:
         of: what is handed on, at the step that reads it.

@@ -194,7 +194,8 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
         if not below.shape and above.shape:
             yield over(above, apply(reductions.sum, above)), "divided by the sum of {} alone, not by {}", (above, below)
         for size in hand.sizes:
-            yield over(above, Number(size)), "divided by {} instead of {}", (Number(size), below)
+            divided = broadcast(over(above, Number(size)), part.shape)
+            yield divided, "divided by {} instead of {}", (Number(size), below)
     yield broadcast(over(ONE, below), part.shape), "{} was left out", (above,)
 
 

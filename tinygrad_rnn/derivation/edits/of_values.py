@@ -213,7 +213,7 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
                 new = substituted(part.operands[0], chosen, chosen.operands[0])
                 yield new, "{} stands where {} belongs: a weight for each column", (chosen.operands[0], chosen)
     if axis_of_steps(part) is not None:
-        for value in hand.values(part.shape, 0):
+        for value in (*hand.values(part.shape, 0), *hand.values(part.shape, -1)):
             yield instead(value, part)
 
 
@@ -295,7 +295,9 @@ def functions(part: Expression, line: Line, hand: Hand) -> Found:
     yield instead(part.with_operands((part,)), part)
     for slope in (times(part, one_minus(part)), one_minus(part), one_minus(apply(elementwise.square, part))):
         yield instead(slope, part)
-    for other in (elementwise.tanh, activations.logistic, elementwise.square):
+    waves = elementwise.sin, elementwise.cos
+    others = waves if part.operation in waves else (elementwise.tanh, activations.logistic, elementwise.square)
+    for other in others:
         if other is not part.operation:
             yield instead(apply(other, inner), part)
     if part.operation is activations.logistic:  # the slope of a relu for that of a softplus
