@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,31 @@ def test_gradients_are_clipped_before_the_update() -> None:
     fit_scale(by_value, examples(1e6), lr=1.0, steps=1, clip_value=0.5)
     assert by_norm.a.item() == pytest.approx(0.25, rel=1e-6)
     assert by_value.a.item() == pytest.approx(0.5, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize(
+    "options",
+    [{"ignore_index": 1}, {"weight": np.array([0.5, 1.0, 4.0])}, {"label_smoothing": 0.1}],
+    ids=["ignored", "weighted", "smoothed"],
+)
+def test_means_are_over_the_targets_that_count_in_whatever_batches(options: dict) -> None:
+    """Also if none counts in a batch, whose mean is NaN; metrics are over all targets."""
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(length, 2)) for length in (3, 5, 2, 4)]
+    y = [rng.integers(0, 3, len(x)) for x in X[:3]] + [np.full(4, 1)]
+    model, loss = nn.ManyToMany(nn.RNN(2, 3, seed=0, dtype=np.float64), 3, seed=0), partial(nn.cross_entropy, **options)
+    logits = [model(x[:, None])[0].numpy()[:, 0] for x in X]
+    whole = float(loss(np.concatenate(logits), np.concatenate(y)))
+    right = [np.mean(scores.argmax(-1) == targets) for scores, targets in zip(logits, y)]
+    accuracy = np.average(right, weights=[len(t) for t in y])
+    for size in (1, 2, None):
+        data, unseen = (Batches(X, y, batch_size=size, target_sequences=True) for _ in range(2))
+        assert evaluate(model, unseen, loss) == pytest.approx(whole, rel=1e-12)
+        if size == 1 and "ignore_index" in options:
+            continue  # nothing can be learned from the last one
+        still = optim.SGD(model.parameters(), lr=0.0)
+        run = fit(model, data, loss, still, epochs=1, validation=unseen, metrics=["accuracy"], executor=None)
+        assert [run.epoch_losses[0], run.validation[0][1]] == pytest.approx([whole] * 2, rel=1e-12)
+        measured = [run.epoch_metrics["accuracy"][0], run.validation_metrics["accuracy"][0][1]]
+        assert measured == pytest.approx([accuracy] * 2, rel=1e-12)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from ..data import Batch
+from ..data import Batch, Epochs
 from ..nn import Module
 from ..nn.calling import batch_first
 from .choices import as_batches, as_loss
 from .prediction import Loss, Predict, count_targets, totals_of
 from .prediction import predict as call_model
+from .sharing import in_means, weight_of
 
 
 def evaluate(model: Module, data: Any, loss: Loss | str, *, predict: Predict = call_model) -> float:
@@ -26,7 +28,8 @@ def evaluate(model: Module, data: Any, loss: Loss | str, *, predict: Predict = c
         predict: the call of the model, as in ``fit``.
 
     Returns:
-        The mean over all targets: each batch is weighted by its number of targets.
+        The mean over all targets that count: each batch is weighted by their number, or by their classes' weights, as
+        the loss's own options say.
 
     Raises:
         ValueError: there are no batches, or the data don't stand at the beginning of an epoch.
@@ -34,8 +37,9 @@ def evaluate(model: Module, data: Any, loss: Loss | str, *, predict: Predict = c
     is_pair = type(data) in (tuple, list) and not all(isinstance(one, Batch) for one in data)
     batches = as_batches(model, data, predict) if is_pair else data
     criterion = as_loss(loss, batch_first=batches is not data and batch_first(model))
-    parted = ((count_targets(batch), batch.continues, [(batch, 1.0)]) for batch in batches)
-    totals, weight = totals_of(model, batches, criterion, predict, parted)
-    if weight == 0:
+    weigh = in_means(weight_of(criterion, batches.batch_axes[1] if isinstance(batches, Epochs) else 1))
+    parted = (((weigh(batch), count_targets(batch)), batch.continues, [(batch, 1.0)]) for batch in batches)
+    totals, (weight, count) = totals_of(model, batches, criterion, predict, parted)
+    if count == 0:
         raise ValueError("evaluate: there are no batches to evaluate the model on")
-    return float(totals[0] / weight)
+    return float(totals[0] / weight) if weight else math.nan

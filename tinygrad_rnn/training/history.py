@@ -27,7 +27,7 @@ class History(Tabular):
     Attributes:
         step: the number of batches learned from. Steps are counted from 1: ``losses[0]`` is the loss of step 1.
         epochs: the step at which each finished epoch ended.
-        epoch_losses: the mean loss of each finished epoch, every batch weighted by its number of targets.
+        epoch_losses: the mean loss of each finished epoch, every batch weighted by its number of targets that count.
         smoothed: the loss, averaged over the latest tenth of the steps, or the latest fifty; the progress bar shows it.
         validation: ``(step, loss)`` for each time that the model was validated.
         epoch_metrics: the means of each metric over each finished epoch, by name.
@@ -58,7 +58,7 @@ class History(Tabular):
         self.epoch_metrics: dict[str, list[float]] = {name: [] for name in self._metrics}
         self.validation_metrics: dict[str, list[tuple[int, float]]] = {name: [] for name in self._metrics}
         self._epoch_sums = np.zeros(1 + len(self._metrics))
-        self._epoch_weight = 0.0
+        self._epoch_weights = np.zeros(2)  # of the loss and of the metrics
         self._seconds_before = 0.0
         self._resumed_at: float | None = None
 
@@ -124,31 +124,41 @@ class History(Tabular):
         """Stop counting the time."""
         self._seconds_before, self._resumed_at = self.seconds, None
 
-    def record(self, loss: float, symbols: int, weight: float = 1.0, metrics: Sequence[float] = ()) -> None:
+    def record(
+        self,
+        loss: float,
+        symbols: int,
+        weight: float = 1.0,
+        metrics: Sequence[float] = (),
+        targets: float | None = None,
+    ) -> None:
         """Record a step.
 
         Args:
             loss: the loss of the step.
             symbols: the number of inputs in its batch.
-            weight: the weight of the step in the mean of its epoch.
+            weight: the weight of the step's loss in the mean of its epoch.
             metrics: the values of the metrics, in the order of their names.
+            targets: the weight of the metrics; by default that of the loss.
         """
         self._losses.append(loss)
         for values, value in zip(self._metrics.values(), metrics, strict=True):
             values.append(value)
         self.symbols += symbols
-        self._epoch_sums += weight * np.array([loss, *metrics])
-        self._epoch_weight += weight
+        targets = weight if targets is None else targets
+        self._epoch_sums += [weight * loss, *(targets * metric for metric in metrics)]
+        self._epoch_weights += weight, targets
         self.smoothed += _newest_share(self.step) * (loss - self.smoothed)
 
     def end_epoch(self) -> None:
         """Record that the last step was the last of its epoch."""
         self.epochs.append(self.step)
-        loss, *metrics = (self._epoch_sums / self._epoch_weight).tolist()
+        weights = self._epoch_weights.repeat([1, len(self._metrics)])
+        loss, *metrics = (self._epoch_sums / weights).tolist()
         self.epoch_losses.append(loss)
         for means, mean in zip(self.epoch_metrics.values(), metrics):
             means.append(mean)
-        self._epoch_sums[:] = self._epoch_weight = 0.0
+        self._epoch_sums[:] = self._epoch_weights[:] = 0.0
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the loss of every step, smoothed too, and the validation loss.
@@ -200,7 +210,7 @@ class History(Tabular):
             "smoothed": self.smoothed,
             "epochs": list(self.epochs),
             "epoch_losses": list(self.epoch_losses),
-            "epoch_so_far": [*self._epoch_sums.tolist(), self._epoch_weight],
+            "epoch_so_far": [*self._epoch_sums.tolist(), *self._epoch_weights.tolist()],
             "validation": [list(entry) for entry in self.validation],
             "metrics": self.metrics,
             "epoch_metrics": {name: list(means) for name, means in self.epoch_metrics.items()},
@@ -226,10 +236,10 @@ class History(Tabular):
         self.smoothed = float(state["smoothed"])
         self.epochs = [int(step) for step in state["epochs"]]
         self.epoch_losses = [float(loss) for loss in state["epoch_losses"]]
-        *sums, self._epoch_weight = (float(part) for part in state["epoch_so_far"])
+        *sums, weight, targets = (float(part) for part in state["epoch_so_far"])
         if len(sums) != len(self._epoch_sums):
             raise ValueError(f"the epoch so far has {len(sums)} sums, where {len(self._epoch_sums)} are needed")
-        self._epoch_sums = np.array(sums)
+        self._epoch_sums, self._epoch_weights = np.array(sums), np.array([weight, targets])
         self.validation = [(int(step), float(loss)) for step, loss in state["validation"]]
         self.symbols = int(state["symbols"])
         self._seconds_before = float(state["seconds"])

@@ -70,29 +70,29 @@ def totals_of(
     data: Iterable[Batch],
     loss: Loss,
     predict: Predict,
-    parted: Iterable[tuple[int, bool, Any]],
+    parted: Iterable[tuple[tuple[float, int], bool, Any]],
     measured: Callable[[], Sequence[float]] = tuple,
-) -> tuple[np.ndarray, float]:
-    """The sums of the loss and the metrics over some parts of all batches, and the number of targets in all batches.
+) -> tuple[np.ndarray, np.ndarray]:
+    """The weighted sums of the loss and the metrics over some parts of all batches, and the weights of all batches.
 
-    ``parted`` gives for each batch the number of its targets, whether it continues the one before, and the parts to
-    compute, each with its share of the batch's loss; ``measured`` returns the metrics of the last prediction.
+    ``parted`` gives for each batch the weight of its loss and its number of targets, the weight of its metrics; whether
+    it continues the one before; and the parts to compute, each with its share of the batch's loss. ``measured`` returns
+    the metrics of the last prediction.
     """
-    totals = np.zeros(1 + len(measured()))
-    weight = 0.0
+    totals, weights = np.zeros(1 + len(measured())), np.zeros(2)
     with evaluating(model), _unmoved(data), no_grad():
         states: list[Any] = []
-        for count, continues, parts in parted:
+        for (weight, count), continues, parts in parted:
             before = states if continues and states else [None] * len(parts)
             states = []
             for (part, share), state in zip(parts, before):
                 with np.errstate(**without_targets(share)):
                     value, state = loss_and_state(model, loss, predict, part, state)
                 states.append(state)
-                if share:
-                    totals += count * share * np.array([float(value), *measured()])
-            weight += count
-    return totals, weight
+                if share:  # the mean of no targets is no number
+                    totals += share * np.array([weight and weight * float(value), *(count * m for m in measured())])
+            weights += weight, count
+    return totals, weights
 
 
 def without_targets(share: float) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from .metrics import Metrics
 from .prediction import Loss, Predict, count_inputs, count_targets, loss_and_state, without_targets
 from .progress import Progress
 from .ranks import Alone
-from .sharing import Part, Sharing, is_checked
+from .sharing import Part, Sharing, in_means, is_checked
 from .updates import Clipping, Pace
 from .validation import Validation
 from .whole_step import CompiledStep
@@ -75,6 +75,7 @@ class Report(NamedTuple):
         metrics: the metrics of its parts, likewise.
         inputs: the number of input steps in its parts.
         targets: the number of targets in its parts.
+        weight: the weight of its parts in the mean loss of an epoch.
         with_gradient: for each parameter, whether it got a gradient.
         seconds: the duration of the run so far, by the clock of this process.
         interrupted: whether Ctrl-C was pressed there.
@@ -85,6 +86,7 @@ class Report(NamedTuple):
     metrics: list[float]
     inputs: int
     targets: int
+    weight: float
     with_gradient: list[bool]
     seconds: float
     interrupted: bool
@@ -203,8 +205,8 @@ class Run:
         if not math.isfinite(loss):
             self._diverged(f"the loss is {loss} at step {self.step + 1}")
         metrics = [sum(values) for values in zip(*(report.metrics for report in reports))]
-        inputs, targets = (sum(counts) for counts in zip(*((report.inputs, report.targets) for report in reports)))
-        self.history.record(loss, inputs, targets, metrics)
+        inputs, targets, weight = map(sum, zip(*((r.inputs, r.targets, r.weight) for r in reports)))
+        self.history.record(loss, inputs, weight, metrics, targets)
         if self.data.position == len(self.data):
             self.history.end_epoch()
         if self.limits.converged(self.history) is None:
@@ -262,7 +264,9 @@ class Run:
             self.carried.learn_axes(draft)
         with_gradient = [parameter.grad is not None for parameter in self.model.parameters()]
         inputs, targets = (sum(count(part.batch) for part in parts) for count in (count_inputs, count_targets))
-        return Report(loss, metrics, inputs, targets, with_gradient, self.history.seconds, interrupt.requested, save)
+        weight = sum(map(in_means(self.sharing.weight), (part.batch for part in parts)))
+        seconds = self.history.seconds
+        return Report(loss, metrics, inputs, targets, weight, with_gradient, seconds, interrupt.requested, save)
 
     def _call_back(self) -> str | None:
         for callback in self.callbacks:

@@ -141,6 +141,11 @@ def _options_of(function: Loss) -> dict[str, Any]:
     return defaults | (function.keywords if isinstance(function, partial) else {})
 
 
+def in_means(weight: Weight) -> Weight:
+    """The weight of a batch in a mean over batches: that of its parts; but all targets if the loss is a sum."""
+    return count_targets if weight is summed else weight
+
+
 def summed(batch: Batch) -> float:
     """The weight of a loss that is a sum: the parts' losses add up as they are."""
     return 1.0

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..data import Epochs
+from ..data.epochs import Draft
 from ..nn import Module
 from .history import History
 from .metrics import Metrics
 from .prediction import Loss, Predict, count_targets, totals_of
 from .ranks import Alone
-from .sharing import Sharing, Weight
+from .sharing import Part, Sharing, Weight, in_means
 
 
 @dataclass(eq=False)
@@ -57,13 +58,13 @@ class Validation:
         """Evaluate the model, each process on its part of the batches, and record the result."""
         sharing = Sharing(self.data, ranks.rank, ranks.size, 1, self.weight, self.loss)
         measured = lambda: self.metrics.values  # noqa: E731
-        drafts = self.data.drafts()
-        parted = ((count_targets(d.counted()), d.continues, sharing.of(d)) for d in drafts)
+        parted = (_weighed(sharing, draft) for draft in self.data.drafts())
         parts = ranks.gather(lambda: totals_of(model, self.data, self.loss, self.predict, parted, measured))
-        weight = parts[0][1]
-        if weight == 0:
+        weight, count = parts[0][1].tolist()
+        if count == 0:
             raise ValueError("fit: there are no batches to validate on")
-        value, *metrics = (np.sum([totals for totals, _ in parts], axis=0) / weight).tolist()
+        total, *metrics = np.sum([totals for totals, _ in parts], axis=0).tolist()
+        value, metrics = total / weight if weight else math.nan, [metric / count for metric in metrics]
         history.validation.append((history.step, value))
         for name, measure in zip(self.metrics.names, metrics):
             history.validation_metrics[name].append((history.step, measure))
@@ -92,3 +93,10 @@ class Validation:
         self.best_loss = float(state["best_loss"])
         self.best_weights = None if state["best_weights"] is None else dict(state["best_weights"])
         self.without_improvement = int(state["without_improvement"])
+
+
+def _weighed(sharing: Sharing, draft: Draft) -> tuple[tuple[float, int], bool, list[Part]]:
+    """The weights of a batch's loss and metrics, whether it continues the one before, and the parts to compute."""
+    parts = sharing.of(draft)
+    whole = parts[0].batch if sharing.is_whole else draft.columns()
+    return (in_means(sharing.weight)(whole), count_targets(whole)), draft.continues, parts
