@@ -206,6 +206,7 @@ def test_the_reset_gate_on_the_other_side_of_the_product(right):
     named(found, f"{wrong} the product with the state", f"belongs {right} it")
 
 
+@pytest.mark.sweep
 def test_the_reset_gate_of_the_ready_made_cell():
     """It has the gate after the product."""
     cell = nn.GRUCell(n, d, dtype=np.float64)

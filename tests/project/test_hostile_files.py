@@ -20,8 +20,8 @@ from tinygrad_rnn import data, language, nn, optim
 from tinygrad_rnn.data import tree_file
 from tinygrad_rnn.language import LanguageModel, model_file
 
-few = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-fewer = settings(few, max_examples=60)
+few = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+fewer = settings(few, max_examples=40)
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,7 @@ def test_it_learns_as_numpy_does(options):
     assert_like_numpy(**options)
 
 
+@pytest.mark.sweep
 def test_a_schedule_compiles_nothing_anew():
     def run(executor):
         model, data, loss = adder()
@@ -134,11 +135,13 @@ def test_who_looks_finds_the_weights_of_now():
             np.testing.assert_allclose(a, b, 1e-9, 1e-12)
 
 
+@pytest.mark.sweep
 def test_a_part_of_the_weights_may_stay_as_it_is():
     """Their gradients count for the norm all the same."""
     assert_like_numpy(optimizer=lambda p, lr: optim.SGD(list(p)[1:], lr=1.0), clip_norm=0.1)
 
 
+@pytest.mark.sweep
 def test_what_a_callback_changes_is_taken_over():
     def halve(run):
         for p in run.model.parameters():
@@ -148,7 +151,7 @@ def test_what_a_callback_changes_is_taken_over():
 
 
 @pytest.mark.parametrize("make", [adder, reader])
-@pytest.mark.one_in(2)
+@pytest.mark.sweep
 def test_a_resumed_run_has_the_bits_of_one_that_went_on(make, tmp_path):
     whole, _ = trained("jax", make, steps=6)
     trained("jax", make, steps=3, checkpoints=tmp_path)
