@@ -219,3 +219,16 @@ def test_means_are_over_the_targets_that_count_in_whatever_batches(options: dict
         assert [run.epoch_losses[0], run.validation[0][1]] == pytest.approx([whole] * 2, rel=1e-12)
         measured = [run.epoch_metrics["accuracy"][0], run.validation_metrics["accuracy"][0][1]]
         assert measured == pytest.approx([accuracy] * 2, rel=1e-12)
+
+
+def test_metrics_of_parts_are_means_over_all_targets_whatever_the_loss_counts() -> None:
+    rng = np.random.default_rng(0)
+    X, y = [rng.normal(size=(length, 2)) for length in (1, 5, 2, 4)], [np.array([0])]
+    y += [rng.integers(0, 3, len(x)) for x in X[1:]]
+    measured = []
+    for parts in (1, 2, 4):
+        model, loss = nn.ManyToMany(nn.RNN(2, 3, seed=0), 3, seed=0), partial(nn.cross_entropy, ignore_index=0)
+        data = Batches(X, y, batch_size=None, target_sequences=True)
+        run = fit(model, data, loss, "sgd", steps=1, accumulate=parts, metrics=["accuracy"], executor=None)
+        measured.append(run.metrics["accuracy"][0])
+    assert measured == pytest.approx([measured[0]] * 3, rel=1e-12)

@@ -77,7 +77,7 @@ def totals_of(
 
     ``parted`` gives for each batch the weight of its loss and its number of targets, the weight of its metrics; whether
     it continues the one before; and the parts to compute, each with its share of the batch's loss. ``measured`` returns
-    the metrics of the last prediction.
+    the metrics of the last prediction, means over its targets.
     """
     totals, weights = np.zeros(1 + len(measured())), np.zeros(2)
     with evaluating(model), _unmoved(data), no_grad():
@@ -89,8 +89,8 @@ def totals_of(
                 with np.errstate(**without_targets(share)):
                     value, state = loss_and_state(model, loss, predict, part, state)
                 states.append(state)
-                if share:  # the mean of no targets is no number
-                    totals += share * np.array([weight and weight * float(value), *(count * m for m in measured())])
+                totals[0] += share and weight and share * weight * float(value)  # the mean of no targets is no number
+                totals[1:] += counted(measured(), part)
             weights += weight, count
     return totals, weights
 
@@ -121,6 +121,12 @@ def _unmoved(data: Iterable[Batch]) -> Iterator[None]:
 def count_targets(batch: Batch) -> int:
     """The number of targets in a batch, without the padding."""
     return int(np.size(batch.targets) if batch.target_lengths is None else batch.target_lengths.sum())
+
+
+def counted(metrics: Sequence[float], batch: Batch) -> np.ndarray:
+    """The metrics of a batch times its number of targets: 0 if there are none, whose mean is no number."""
+    count = count_targets(batch)
+    return count * np.array(metrics) if count else np.zeros(len(metrics))
 
 
 def count_inputs(batch: Batch) -> int:

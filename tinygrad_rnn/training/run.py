@@ -29,7 +29,7 @@ from .history import History
 from .interrupts import DelayedInterrupt
 from .limits import Limits
 from .metrics import Metrics
-from .prediction import Loss, Predict, count_inputs, count_targets, loss_and_state, without_targets
+from .prediction import Loss, Predict, count_inputs, count_targets, counted, loss_and_state, without_targets
 from .progress import Progress
 from .ranks import Alone
 from .sharing import Part, Sharing, in_means, is_checked
@@ -72,7 +72,7 @@ class Report(NamedTuple):
 
     Attributes:
         loss: the sum of the losses of its parts, each times its share.
-        metrics: the metrics of its parts, likewise.
+        metrics: the sum of the metrics of its parts, each times its number of targets.
         inputs: the number of input steps in its parts.
         targets: the number of targets in its parts.
         weight: the weight of its parts in the mean loss of an epoch.
@@ -204,8 +204,8 @@ class Run:
         loss = sum(report.loss for report in reports)
         if not math.isfinite(loss):
             self._diverged(f"the loss is {loss} at step {self.step + 1}")
-        metrics = [sum(values) for values in zip(*(report.metrics for report in reports))]
         inputs, targets, weight = map(sum, zip(*((r.inputs, r.targets, r.weight) for r in reports)))
+        metrics = [sum(values) / max(targets, 1) for values in zip(*(report.metrics for report in reports))]
         self.history.record(loss, inputs, weight, metrics, targets)
         if self.data.position == len(self.data):
             self.history.end_epoch()
@@ -240,11 +240,11 @@ class Run:
             with np.errstate(**without_targets(share)):
                 loss, state = self._loss_and_state(part, before)
             states.append(stop_gradient(state))
+            metrics += counted(self.metrics.values, part)
             if not share:
                 continue
             value = float(loss.item())
             total += share * value
-            metrics += share * np.array(self.metrics.values)
             if math.isfinite(value):
                 loss.backward(None if share == 1 else np.full(loss.shape, share, loss.dtype), keep=False)
         return self._reported(draft, parts, interrupt, states, total, metrics.tolist())
