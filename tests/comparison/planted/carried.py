@@ -280,3 +280,36 @@ def squared_probabilities(slip, p, xs, ys):
         is_fed = slip("fed back at the other steps", FED[t - 1], 1 - FED[t - 1])
         to_high, to_low, fed = p["B"] @ da, p["W"] @ dl, p["F"] @ dl * is_fed
     return g
+
+
+# --- pieces of two lengths, with a state each that is carried on without its gradient ---------------------------------
+
+PIECES = ((0, 3), (3, 5), (5, 8))
+
+
+def pieces_of_two_lengths_loss(p, xs, ys):
+    h, total = np.zeros(H), 0.0
+    for start, end in PIECES:
+        h = tr.stop_gradient(h)
+        for t in range(start, end):
+            h = np.tanh(xs[t] @ p["U"] + h @ p["W"])
+            total = total + (h @ p["v"] - ys[t]) ** 2
+    return total
+
+
+@network(pieces_of_two_lengths_loss, weights(516, U=(D, H), W=(H, H), v=H), numbers(517, 8, D), numbers(518, 8))
+def pieces_of_two_lengths(slip, p, xs, ys):
+    g, h = zeros(p), np.zeros(H)
+    for start, end in PIECES:
+        hs, dh = [h], np.zeros(H)
+        for x in xs[start:end]:
+            hs.append(np.tanh(x @ p["U"] + hs[-1] @ p["W"]))
+        for n in range(end - start, 0, -1):
+            e = 2 * (hs[n] @ p["v"] - ys[start + n - 1])
+            g["v"] += e * hs[n]
+            da = (e * p["v"] + dh) * (1 - hs[n] ** 2)
+            g["U"] += np.outer(xs[start + n - 1], da)
+            g["W"] += np.outer(hs[n - 1], da)
+            dh = p["W"] @ da
+        h = slip("each piece begins anew", hs[-1], np.zeros(H))
+    return g

@@ -50,7 +50,7 @@ def other_networks(recording: Recording, bench: Bench) -> Iterator[Candidate]:
         bench: the right run of its derivation.
     """
     network = Network(recording)
-    kinds = (_through_what_is_stopped, _not_reset, _reset_on_the_other_side, _gates_in_another_order)
+    kinds = (_through_what_is_stopped, _not_carried, _not_reset, _reset_on_the_other_side, _gates_in_another_order)
     for found in (_truncated(bench), *(kind(network) for kind in kinds)):
         try:
             yield from found
@@ -104,14 +104,29 @@ def _through_what_is_stopped(network: Network) -> Iterator[Candidate]:
         with nothing_stopped():
             gradients = record(plain.function, plain.arguments(plain.values()), plain.data).gradients()
     elif plain.stopped:
-        parameters: dict[Node, Any] = {leaf: leaf for leaf in plain.parameters.values()}
-        with enable_grad():
-            new = replay(plain.loss, parameters, plain.stopped)
-        found = observe_backward(new[plain.loss], Observer())
-        gradients = {name: np.asarray(found[leaf]) for name, leaf in plain.parameters.items() if leaf in found}
+        gradients = _of_another_run(plain, {}, plain.stopped)
     if gradients:
         phrase = "the gradient through what the loss stops (stop_gradient, detach): it isn't cut there"
         yield Candidate("not stopped", phrase, gradients)
+
+
+def _not_carried(network: Network) -> Iterator[Candidate]:
+    """The network whose states are zeros where the loss stops gradients: each piece of a sequence begins anew."""
+    into = (given for node in network.plain.stopped for given in node.inputs)
+    zeros = {given: np.zeros_like(given._data) for given in into if not given.requires_grad}
+    if zeros:
+        phrase = "the gradient with zeros for the states at which the loss stops gradients: each piece begins anew"
+        yield Candidate("not carried", phrase, _of_another_run(network.plain, zeros))
+
+
+def _of_another_run(
+    plain: Recording, values: Mapping[Node, Any], changes: Mapping[Node, Change] | None = None
+) -> dict[str, np.ndarray]:
+    """The gradients of a recording with other values or operations in it."""
+    with enable_grad():
+        new = replay(plain.loss, {**values, **{leaf: leaf for leaf in plain.parameters.values()}}, changes)
+    found = observe_backward(new[plain.loss], Observer())
+    return {name: np.asarray(found[leaf]) for name, leaf in plain.parameters.items() if leaf in found}
 
 
 def _truncated(bench: Bench) -> Iterator[Candidate]:

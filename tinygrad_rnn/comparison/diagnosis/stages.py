@@ -40,9 +40,10 @@ def further_stages(search: Search) -> Stages:
     if not first:  # a line of each gate, say, or of each layer
         yield fitting(search.repeated(own, (0, 1)), "the same edit in several lines")
     yield fitting(search.singles(1, later), "other edits")
-    for rank in (0, 1):
+    is_all = len(own) == len(every)
+    for rank in (0, 1) if first or not is_all else ():
         yield fitting(search.repeated(every, (rank,)), "the same edit in several lines")
-    for lines in (own, every) if len(own) < len(every) else (own,):  # where a state is 0, gradients stay right
+    for lines in (own,) if is_all else (own, every):  # where a state is 0, gradients stay right
         usual = alike(lines, lambda line: search.edits(line, 0), search.reach_all)
         yield fitting(usual, "the same usual edit in several lines")
     yield fitting(search.in_several_lines(all_of_them=True), "the same edit in several lines")
