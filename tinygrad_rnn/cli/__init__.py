@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from .. import __version__
@@ -18,19 +18,26 @@ from .options import Parser, in_one_line
 from .places import Complaint
 
 CHECK_FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
-COMMANDS = (
-    "tour", "train", "sample", "eval", "export", "draw", "derive", "compare", "bench", "info", "cache", "completion",
-)  # fmt: skip
+COMMANDS = {
+    "tour": "the worked example, and a model of text (the default)",
+    "train": "train a language model on a text",
+    "sample": "let a trained model write",
+    "eval": "bits per character of a trained model on a text",
+    "export": "write a trained model as an ONNX file",
+    "draw": "a picture of a network, unrolled",
+    "derive": "backpropagation through time, written out",
+    "compare": "check a derivation of your own",
+    "bench": "how fast training is on this machine",
+    "info": "versions and optional libraries",
+    "cache": "the machine code that is kept on disk",
+    "completion": "a script by which bash, zsh or fish completes commands",
+}
 MODULES = {"eval": "evaluate"}
-"""The modules of commands whose name is taken; ``add_to(commands)`` of a module declares the command and what runs."""
+"""The modules of commands whose name is taken. ``add_to(commands, about)`` of a module declares its command."""
 
 
-def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The parser of all commands and their options.
-
-    If the ``command`` that is asked for is known, the parser has that one alone, and the modules of the others aren't
-    imported.
-    """
+def build_parser(wanted: Container[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser of all commands, with the options of the wanted ones: the modules of others aren't imported."""
     parser = Parser(
         prog="tinygrad-rnn",
         description="Recurrent networks in plain NumPy: differentiated, drawn, checked by hand, trained. "
@@ -39,8 +46,11 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in [command] if command in COMMANDS else COMMANDS:
-        importlib.import_module(f".{MODULES.get(name, name)}", __name__).add_to(commands)
+    for name, about in COMMANDS.items():
+        if name in wanted:
+            importlib.import_module(f".{MODULES.get(name, name)}", __name__).add_to(commands, about)
+        else:
+            commands.add_parser(name, help=about)
     return parser
 
 
@@ -60,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _warn  # type: ignore[assignment]  # it takes any exception
-                chosen = build_parser(words[0]).parse_args(words)
+                chosen = build_parser(words[:1]).parse_args(words)
                 return int(chosen.run(chosen))
         finally:
             _flush()  # here, while an error can still be reported by us

@@ -24,11 +24,11 @@ from .peers import torch_is_there, torch_step
 LEAST_SECONDS, LEAST_STEPS = 1.0, 5
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "bench",
-        help="how fast training is on this machine",
+        help=about,
         description="Time one training step (forward, backward, all gradients) of a layer in float32: eager, compiled, "
         "and PyTorch's own layer if it is installed.",
     )

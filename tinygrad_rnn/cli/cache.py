@@ -9,11 +9,11 @@ from ..compiler.runtime import code_folder
 from . import options as o
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "cache",
-        help="the machine code that is kept on disk",
+        help=about,
         description="Print the folder in which machine code is kept, its size, its limit, and the number of entries.",
         epilog=f"The environment variable {code_folder.LIMIT_VARIABLE} sets the limit in MiB "
         f"({code_folder.LIMIT_MIB:g} by default). Beyond it, the entries used longest ago are deleted first.",

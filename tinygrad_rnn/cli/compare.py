@@ -37,11 +37,11 @@ b, c in the dict, the six inputs (6, 3), and the targets (3, 3) of the steps 4, 
 """
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "compare",
-        help="check a derivation of your own",
+        help=about,
         description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -16,11 +16,11 @@ WHERE = {
 }
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "completion",
-        help="a script by which bash, zsh or fish completes commands",
+        help=about,
         description="Print a script by which a shell completes commands and options. Keep it where the shell looks: "
         + "; ".join(WHERE.values())
         + ".",

@@ -26,11 +26,11 @@ ENDINGS = {"": "text", ".txt": "text", ".tex": "latex", ".md": "markdown", ".htm
            ".ipynb": "notebook"}  # fmt: skip
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "derive",
-        help="backpropagation through time, written out",
+        help=about,
         description=f"Write out backpropagation through time of {NAMES}; or of module:name (or "
         "file.py:name): a loss that your code recorded; a function loss(parameters, *data), with "
         "parameters, and data if there is any, in the same file; or a cell, with xs and, if it has no initial "

@@ -20,11 +20,11 @@ AS_THEY_ARE = ("level", "view", "direction", "shapes", "values", "gradients", "c
 """The options that ``draw`` takes under the same names."""
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "draw",
-        help="a picture of a network, unrolled",
+        help=about,
         description=f"Draw one of {NAMES}; or module:name (or file.py:name): a loss that your code "
         "recorded, or a function without arguments that returns one.",
     )

@@ -16,11 +16,11 @@ from .places import Complaint
 from .training_folder import TrainingFolder, bits_per_symbol, read_model
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "eval",
-        help="bits per character of a trained model on a text",
+        help=about,
         description="Print the number of bits that a trained model needs for each character (or word) of a text.",
     )
     o.add_model(parser)

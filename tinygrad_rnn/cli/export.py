@@ -14,11 +14,11 @@ from .places import Complaint
 from .training_folder import read_model
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "export",
-        help="write a trained model as an ONNX file",
+        help=about,
         description="Write a trained model as an ONNX file. It takes symbols, (T, B) whole numbers, and a state, and "
         "returns logits and the state to continue from.",
     )

@@ -25,10 +25,10 @@ EXTRAS = {
 """Optional libraries: the extra that installs each, and its use."""
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "info", help="versions and optional libraries", description="Print versions, BLAS, renderers and extras."
+        "info", help=about, description="Print versions, BLAS, renderers and extras."
     )
     o.add_json(parser)
     parser.set_defaults(run=run)

@@ -12,10 +12,10 @@ from . import options as o
 from .training_folder import read_model
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "sample", help="let a trained model write", description="Print a text that a trained model writes."
+        "sample", help=about, description="Print a text that a trained model writes."
     )
     o.add_model(parser)
     parser.add_argument(

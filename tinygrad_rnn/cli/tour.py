@@ -24,10 +24,10 @@ FILES = ["report.html", "unrolled.svg", "comparison.md", "sample.txt"]
 SHORTEST_TEXT = 2_000  # characters: enough for one batch of 32 streams, 50 steps each, and for validation
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "tour", help="the worked example, and a model of text (the default)", description=__doc__
+        "tour", help=about, description=__doc__
     )
     parser.add_argument("text", nargs="?", metavar="FILE", help="text to learn (default: Python's own documentation)")
     parser.add_argument("--out", metavar="FOLDER", help=f"where to write (default: {FOLDER}, or the next free one)")

@@ -47,11 +47,11 @@ TYPES: dict[str, Callable[[str], Any]] = {
 """The types that check numeric settings, from the command line or from the folder."""
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "train",
-        help="train a language model on a text",
+        help=about,
         description="Train a language model on a text file, or on the documentation inside Python. The run is saved "
         "every minute, at the end and on Ctrl-C; --resume continues it, bit for bit as if it had never stopped.",
     )
