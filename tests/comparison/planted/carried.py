@@ -282,6 +282,34 @@ def squared_probabilities(slip, p, xs, ys):
     return g
 
 
+# --- the largest state of all steps counts ----------------------------------------------------------------------------
+
+
+def largest_states_loss(p, xs, ys):
+    h, hs = np.zeros((N, H)), []
+    for t in range(T):
+        h = np.tanh(xs[t] @ p["U"] + h @ p["W"])
+        hs.append(h)
+    return np.sum((np.max(np.stack(hs), axis=0) @ p["v"] - ys) ** 2)
+
+
+@network(largest_states_loss, weights(519, U=(D, H), W=(H, H), v=H), numbers(520, T, N, D), numbers(521, N))
+def largest_states(slip, p, xs, ys):
+    hs = [np.zeros((N, H))]
+    for x in xs:
+        hs.append(np.tanh(x @ p["U"] + hs[-1] @ p["W"]))
+    most = np.max(hs[1:], axis=0)
+    e, g, dh = 2 * (most @ p["v"] - ys), zeros(p), np.zeros((N, H))
+    g["v"] = e @ most
+    for t in range(T, 0, -1):
+        dh = dh + np.outer(e, p["v"]) * slip("mean for the largest", hs[t] == most, 1 / T)
+        da = dh * (1 - hs[t] ** 2)
+        g["U"] += xs[t - 1].T @ da
+        g["W"] += hs[t - 1].T @ da
+        dh = da @ p["W"].T
+    return g
+
+
 # --- pieces of two lengths, with a state each that is carried on without its gradient ---------------------------------
 
 PIECES = ((0, 3), (3, 5), (5, 8))

@@ -345,7 +345,7 @@ def stacked_rows(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def choices(part: Expression, line: Line, hand: Hand) -> Found:
-    """A mask forgotten, or turned round."""
+    """A mask forgotten, or turned round; equal shares, as of a mean, for the derivative by the largest."""
     if isinstance(part, Apply) and part.name == "where":
         condition, yes, no = part.operands
         yield broadcast(yes, part.shape), "the mask {} was forgotten", (condition,)
@@ -353,6 +353,10 @@ def choices(part: Expression, line: Line, hand: Hand) -> Found:
         yield part.with_operands((condition, broadcast(ONE, yes.shape), no)), "{} was left out", (yes,)
         yield part.with_operands((condition, times(yes, yes), no)), "{} was taken twice", (yes,)
         yield part.with_operands((condition, no, yes)), "the mask {} was turned round", (condition,)
+        if condition.name == "equal" and part.ndim:  # type: ignore[attr-defined]
+            for axis in range(part.ndim):
+                shares = broadcast(over(yes, Number(part.shape[axis])), part.shape)
+                yield shares, "equal shares of {}, as of a mean, not where {}", (yes, condition)
         if condition.name == "greater" and condition.operands[1] == Number(0.0):  # type: ignore[attr-defined]
             (a, zero), said = condition.operands, "the slope of another function, {}, stands where {} belongs"
             for y in (apply(np.maximum, a, zero), apply(elementwise.tanh, a), apply(activations.logistic, a)):
