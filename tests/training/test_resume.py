@@ -31,7 +31,7 @@ from tests.training.runs import (
 from tinygrad_rnn import nn, optim
 from tinygrad_rnn.data import StreamBatches
 from tinygrad_rnn.language import CharacterVocabulary
-from tinygrad_rnn.training import TrainingDiverged, TrainingInterrupted, load_tree, save_tree
+from tinygrad_rnn.training import TrainingDiverged, TrainingInterrupted, fit, load_tree, save_tree
 
 pytestmark = pytest.mark.usefixtures("listens_to_ctrl_c")
 
@@ -77,6 +77,30 @@ def test_a_resumed_run_that_is_compiled_is_bit_for_bit_the_same(stop: int, tmp_p
     run(pieces, steps=stop, executor="numpy")
     run(pieces, steps=STEPS, executor="numpy", resume=True)
     assert differences(last_checkpoint(pieces), last_checkpoint(alone)) == []
+
+
+class Reader(nn.Module):
+    """A stack whose state has the sequences along its second axis."""
+
+    def __init__(self) -> None:
+        self.embedding = nn.Embedding(len(VOCABULARY), 3, seed=0)
+        self.lstm, self.output = nn.LSTM(3, 4, num_layers=2, seed=1), nn.Linear(4, len(VOCABULARY), seed=2)
+
+    def forward(self, symbols: Any, state: Any = None) -> tuple[Any, Any]:
+        ys, state = self.lstm(self.embedding(symbols), state)
+        return self.output(ys), state
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_a_resumed_run_of_streams_in_parts_carries_their_state(streams: int, tmp_path: Path) -> None:
+    def run_to(steps: int, folder: Path) -> dict[str, Any]:
+        model = Reader()
+        fit(model, StreamBatches(SYMBOLS[:60], batch_size=streams, steps=5), "cross_entropy", steps=steps, accumulate=2,
+            checkpoints=folder, resume=True, executor=None)  # fmt: skip
+        return model.state_dict()
+
+    run_to(2, tmp_path / "pieces")
+    assert differences(run_to(4, tmp_path / "pieces"), run_to(4, tmp_path / "alone")) == []
 
 
 def test_the_run_has_in_it_what_it_should(uninterrupted: dict) -> None:

@@ -72,9 +72,8 @@ class Carried:
         like = self.state_of(draft.columns())
         if [np.shape(value_of(leaf)) for leaf in leaves(like)] != [np.shape(array) for array in saved]:
             raise ValueError("the carried state in this checkpoint does not belong to this model")
-        if self.sharing.is_whole:
-            return [with_leaves(like, saved)]
-        self.learn_axes(draft)
         cuts = self.sharing.own_cuts(draft.size)
-        axes = self._axes or [0] * len(saved)
-        return [with_leaves(like, [a.take(range(i, j), axis) for a, axis in zip(saved, axes)]) for i, j in cuts]
+        if self.sharing.is_whole or draft.size < 2:  # one sequence can't be cut, so its axes aren't known
+            return [with_leaves(like, saved)] * len(cuts)
+        self.learn_axes(draft)
+        return [with_leaves(like, [a.take(range(i, j), axis) for a, axis in zip(saved, self._axes)]) for i, j in cuts]
