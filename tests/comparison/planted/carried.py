@@ -310,6 +310,39 @@ def largest_states(slip, p, xs, ys):
     return g
 
 
+# --- sequences of several lengths in turn -----------------------------------------------------------------------------
+
+
+def sequences_in_turn_loss(p, xs, ys):
+    total = 0.0
+    for n in range(N):
+        h = np.zeros(H)
+        for t in range(TURNS[n]):
+            h = np.tanh(xs[n, t] @ p["U"] + h @ p["W"])
+            total = total + (h @ p["v"] - ys[n, t]) ** 2
+    return total / sum(TURNS)
+
+
+TURNS = (4, 2, 3)
+
+
+@network(sequences_in_turn_loss, weights(522, U=(D, H), W=(H, H), v=H), numbers(523, N, T, D), numbers(524, N, T))
+def sequences_in_turn(slip, p, xs, ys):
+    g = zeros(p)
+    for n in range(N):
+        hs, dh = [np.zeros(H)], np.zeros(H)
+        for t in range(TURNS[n]):
+            hs.append(np.tanh(xs[n, t] @ p["U"] + hs[-1] @ p["W"]))
+        for t in range(TURNS[n], 0, -1):
+            e = 2 * (hs[t] @ p["v"] - ys[n, t - 1]) / slip("the mean of each sequence", sum(TURNS), TURNS[n])
+            g["v"] += e * hs[t]
+            da = (e * p["v"] + dh) * (1 - slip("slope of the step before", hs[t], hs[t - 1]) ** 2)
+            g["U"] += np.outer(xs[n, t - 1], da)
+            g["W"] += np.outer(slip("the state of this step", hs[t - 1], hs[t]), da)
+            dh = p["W"] @ da
+    return g
+
+
 # --- pieces of two lengths, with a state each that is carried on without its gradient ---------------------------------
 
 PIECES = ((0, 3), (3, 5), (5, 8))

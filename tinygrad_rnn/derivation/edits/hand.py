@@ -142,6 +142,13 @@ class Hand:
         return min((steps[0] for steps in self._loops), default=0)
 
     @cached_property
+    def begins(self) -> tuple[int, ...]:
+        """The steps that read no state of the step before: with which the later ones of several sequences begin."""
+        lines = [(e, p) for q in self.forward for e in q.equations for p in parts(e.expression, Reference)]
+        read = {t for equation, reference in lines if reference.shift == -1 for t in equation.steps}
+        return tuple(t for t in range(self.first, self.last + 1) if t not in read) if read else ()
+
+    @cached_property
     def last(self) -> int:
         """The step with which loops end."""
         return max((steps[-1] for steps in self._loops), default=0)

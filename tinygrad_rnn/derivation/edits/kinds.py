@@ -23,13 +23,15 @@ PARTS = (
         factors.equal_weights, terms.handed_on, terms.halves_exchanged, terms.numbers_exchanged,
         terms.numbers_of_steps, values.one_for_all, values.shares, terms.read_too_late, terms.starts_of_pieces,
         steps.derivatives_beside, steps.terms_beside, steps.terms_late, steps.rows_of_derivatives,
+        steps.sequences_in_turn,
     ),
     (factors.factors_too_many, values.other_values),
 )  # fmt: skip
 WHOLE = (
     (terms.whole_lines,),
     (terms.exchanges, terms.factors_exchanged, terms.derivatives_left_out, terms.terms_of_others, terms.carried_whole,
-     terms.carries_times_something, terms.penalties, steps.first_steps, steps.sums_for_one_step),
+     terms.carries_times_something, terms.penalties, steps.first_steps, steps.sums_for_one_step,
+     steps.means_of_sequences),
     (factors.lines_times_something, terms.terms_too_many, terms.carries_kept, values.forgotten_masks,
      factors.slopes_of_the_loss),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -188,6 +189,29 @@ def sums_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
         for i, term in enumerate(inner.operands) if is_sum(inner) else ():
             for kept, what in fewer(steps) if not isinstance(term, During) else ():
                 yield Sum(steps, with_operand(inner, i, During(kept, term))), what + " in the sum of {}", (term,)
+
+
+def sequences_in_turn(part: Expression, line: Line, hand: Hand) -> Found:
+    """A state of a wrong step, where a loop takes several sequences in turn: each begins with zeros."""
+    begins, loop = hand.begins, range(hand.first, hand.last + 1)
+    if begins and type(part) is Reference and part.shift == 0 and part.quantity in hand.states:
+        before = Elsewhere(part.quantity, -1, lambda t: 10**9 if t in begins else t - 1, "of its own sequence")
+        yield instead(before, part)
+    if begins and isinstance(part, Sum) and set(part.steps) == set(loop).difference(begins):
+        for read in parts(part.inner, Reference):
+            if read.shift == -1 and read.quantity in hand.states:
+                here = read.shifted(1)
+                yield Sum(tuple(loop), substituted(part.inner, read, here)), "{} stands where {} belongs", (here, read)
+
+
+def means_of_sequences(part: Expression, line: Line, hand: Hand) -> Found:
+    """The mean over the steps of each sequence for that over all steps, where a loop takes several in turn."""
+    starts = (hand.first, *hand.begins, hand.last + 1)
+    if hand.begins and line.kind == "backward" and len(line.steps) == hand.last + 1 - hand.first:
+        lengths = [end - start for start, end in itertools.pairwise(starts) for _ in range(start, end)]
+        own = Row(Mask(np.array(lengths, float), "lengths"), lambda t: t - hand.first, "of each sequence")
+        mean = apply(elementwise.divide, times(Number(len(lengths)), part), own)
+        yield mean, "divided by the number of steps of each sequence, not of all", ()
 
 
 def over_number(part: Expression, n: int) -> Expression:
