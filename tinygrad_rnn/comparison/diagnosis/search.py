@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -13,7 +13,7 @@ from ...derivation.derivation import Derivation
 from ...derivation.edits.alike import alike, form
 from ...derivation.edits.budget import Budget
 from ...derivation.edits.editing import Bench
-from ...derivation.edits.edits import Edit, Kind, edits_of, edits_of_uses
+from ...derivation.edits.edits import Edit, Kind, edits_of, edits_of_edited, edits_of_uses
 from ...derivation.edits.everywhere import everywhere
 from ...derivation.edits.hand import Hand
 from ...derivation.edits.kinds import BY_PART
@@ -23,8 +23,10 @@ from ...derivation.equations.expressions import Reference
 from ...derivation.equations.lines import Line
 from ...derivation.equations.parts import at, parts
 from ..measures import Tolerance, constant_of
+from .at_fault import AtFault
 from .situation import Edits, Situation
 
+MOST_FITTING = 4  # edits of a line that give the same numbers
 USES = -1  # in place of a rank: the edits of what a line reads
 
 
@@ -55,6 +57,7 @@ class Search:
         budget: how long to search.
         bench: the runs of its lines.
         recorded: the recorded values of the parameters, where all gradients are known.
+        at_fault: the test which lines can lead to these gradients.
         untried: the stages for which there was no time.
     """
 
@@ -65,12 +68,14 @@ class Search:
     budget: Budget
     bench: Bench = field(init=False)
     recorded: Situation = field(init=False)
+    at_fault: AtFault = field(init=False)
     untried: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.bench = Bench(self.derivation)
         right = {name: self.bench.gradient(name) for name in self.right}
         self.recorded = Situation(self.bench, {**right, **self.wrong}, self.tolerance, self.wrong)
+        self.at_fault = AtFault(self.bench, self.recorded.given, self.tolerance)
         self.hand = Hand(self.derivation, self._factor())
         self._edits: dict[tuple[Line, int], list[Edit]] = {}
 
@@ -107,7 +112,7 @@ class Search:
     def in_several_lines(self, all_of_them: bool = False) -> Iterator[Edits]:
         """The same edit wherever it can be made; if it reaches all wrong gradients, or any."""
         lines = self.lines_of(self.wrong.keys())
-        yield from alike(lines, self.common, self.reach_all) if all_of_them else alike(lines, self.common)
+        yield from alike(lines, self.common, self.can_explain) if all_of_them else alike(lines, self.common)
         own = set(lines)
         for edits in everywhere(self.derivation, self.hand):
             yield edits
@@ -122,15 +127,17 @@ class Search:
         """
         among = [line for line in lines if line.kind != "forward"]
         reached = {line: self.bench.reached(line) for line in among}
-        first = min(self.wrong, key=lambda name: sum(name in names for names in reached.values()))
-        for rank, line in itertools.product(ranks, among):
-            for edit in self.edits(line, rank) if first in reached[line] else ():
+        behind = {name: sum(name in names for names in reached.values()) for name in self.wrong}
+        first = min(self.wrong, key=lambda name: (behind[name], -self.wrong[name].size))
+        alone = [line for line in among if first in reached[line] and self.at_fault.can_explain(line, first)]
+        for rank, line in itertools.product(ranks, alone):
+            for edit in self.edits(line, rank):
                 if self.budget.is_spent:
                     return
                 if self.recorded.explains((edit,), first):
                     wanted = form(at(edit.before, edit.place))
                     like = [other for other in among if any(form(part) == wanted for part in parts(other.expression))]
-                    groups = alike(like, lambda other: self._named_like(edit, other, rank), self.reach_all)  # noqa: B023
+                    groups = alike(like, lambda other: self._named_like(edit, other, rank), self.can_explain)  # noqa: B023
                     yield from (group for group in groups if any(one.line is line for one in group))
 
     def _named_like(self, edit: Edit, line: Line, rank: int) -> list[Edit]:
@@ -139,9 +146,14 @@ class Search:
         wanted = edit.what, *map(form, edit.of)
         return [other for other in self.edits(line, rank) if (other.what, *map(form, other.of)) == wanted]
 
-    def reach_all(self, lines: Iterable[Line]) -> bool:
-        """Return True if each wrong gradient depends on one of these lines."""
-        return self.wrong.keys() <= set().union(*map(self.bench.reached, lines))
+    def can_explain(self, lines: Collection[Line]) -> bool:
+        """Return True if each wrong gradient depends on one of these lines, and some values of theirs lead to all."""
+        return self.wrong.keys() <= set().union(*map(self.bench.reached, lines)) and self.at_fault.can_be(lines)
+
+    def _alone(self, lines: Iterable[Line] | None = None) -> Iterator[Line]:
+        """The lines that can be at fault alone; by default among those on which all wrong gradients depend."""
+        every = self.lines_that_reach(self.wrong.keys()) if lines is None else lines
+        return (line for line in every if self.can_explain((line,)))
 
     def common(self, line: Line) -> list[Edit]:
         """The usual and the other edits of a line."""
@@ -151,12 +163,12 @@ class Search:
 
     def singles(self, rank: int, lines: Iterable[Line] | None = None) -> Iterator[Edits]:
         """Single edits of lines; by default of those on which all wrong gradients depend."""
-        for line in self.lines_that_reach(self.wrong.keys()) if lines is None else lines:
+        for line in self._alone(lines):
             yield from ((edit,) for edit in self.edits(line, rank))
 
     def uses(self, lines: Iterable[Line], kinds: Sequence[Kind] | None = None) -> Iterator[Edits]:
         """Single edits of what lines read, of all kinds or of some."""
-        for line in lines:
+        for line in self._alone(lines):
             edits = self.edits_of_uses(line) if kinds is None else edits_of_uses(line, self.hand, kinds)
             yield from ((edit,) for edit in edits)
 
@@ -170,7 +182,7 @@ class Search:
 
     def at_ends(self) -> Iterator[Edits]:
         """Single edits at the first or the last step alone."""
-        for line in self.lines_that_reach(self.wrong.keys()):
+        for line in self._alone():
             for edit in self.common(line) if len(line.steps) > 1 else ():
                 yield from ((replace(edit, steps=end),) for end in ("last", "first"))
 
@@ -185,6 +197,32 @@ class Search:
         read = [p for p in parts(edit.expression, Reference) if (p.shift or 0) < 0]
         return any(reference.quantity not in self.hand.states for reference in read)
 
+    def located(self, size: int, are_rare: bool = False) -> Iterator[Edits]:
+        """One edit in each of so many lines, each tried alone: what its line has to give is known.
+
+        Args:
+            size: the number of lines.
+            are_rare: whether the edits may be rare ones, edits of what a line reads, or two of one line.
+        """
+        among = self.rare if are_rare else self.common
+        for lines in self.at_fault.sets(size):
+            needed = self.at_fault.needed(lines)
+            if needed is not None:
+                every = (list(itertools.islice(filter(needed.fits, among(line)), MOST_FITTING)) for line in lines)
+                fitting = list(itertools.takewhile(bool, every))  # no edit of one line: others needn't be tried
+                yield from itertools.product(*fitting) if len(fitting) == size else ()
+
+    def rare(self, line: Line) -> Iterator[Edit]:
+        """All edits of a line, and those that combine two of it; the usual ones first."""
+        yield from self.common(line)
+        yield from self.edits_of_uses(line)
+        yield from self.edits(line, 2)
+        yield from (edit for (edit,) in alike((line,), self.common))
+        for edit in self.edits(line, 0):
+            if self.budget.is_spent:
+                return
+            yield from edits_of_edited(edit, self.hand, 0)
+
     # --- the test ------------------------------------------------------------------------------------------------
 
     def fitting(self, candidates: Iterable[Edits], what: str) -> list[Explanation]:
@@ -193,7 +231,7 @@ class Search:
         for edits in candidates:
             if self.is_late(what):
                 break
-            if self.reach_all(edit.line for edit in edits) and self.recorded.is_explained(edits):
+            if self.can_explain([edit.line for edit in edits]) and self.recorded.is_explained(edits):
                 found.append(Explanation(edits, tuple(self.wrong)))
         return found
 

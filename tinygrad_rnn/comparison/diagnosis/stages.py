@@ -12,6 +12,7 @@ from ...derivation.edits.alike import alike
 from ...derivation.edits.everywhere import one_instance, recomputed
 from ...derivation.edits.of_factors import factors_of, groups_left_out, groups_of
 from ...derivation.equations.lines import Line
+from .at_fault import MOST_LINES
 from .search import Explanation, Search
 from .together import Together
 
@@ -37,14 +38,17 @@ def further_stages(search: Search) -> Stages:
     gradients = [line for line in first if line.kind == "gradient"]
     yield fitting(search.uses(gradients, (factors_of, groups_left_out)), "factors left out of what a line reads")
     yield fitting(search.uses(gradients), "edits of what it reads")
+    yield fitting(search.singles(1, later), "other edits")
+    yield fitting(search.located(2), "an edit in each of several lines")
     if not first:  # a line of each gate, say, or of each layer
         yield fitting(search.repeated(own, (0, 1)), "the same edit in several lines")
-    yield fitting(search.singles(1, later), "other edits")
     is_all = len(own) == len(every)
     for rank in (0, 1) if first or not is_all else ():
         yield fitting(search.repeated(every, (rank,)), "the same edit in several lines")
+    for size in range(3, MOST_LINES + 1):
+        yield fitting(search.located(size), "an edit in each of several lines")
     for lines in (own,) if is_all else (own, every):  # where a state is 0, gradients stay right
-        usual = alike(lines, lambda line: search.edits(line, 0), search.reach_all)
+        usual = alike(lines, lambda line: search.edits(line, 0), search.can_explain)
         yield fitting(usual, "the same usual edit in several lines")
     yield fitting(search.in_several_lines(all_of_them=True), "the same edit in several lines")
 
@@ -66,12 +70,17 @@ def rare_stages(search: Search, together: Together) -> Stages:
     yield fitting(search.uses(lines, (groups_of,)), "other slopes of what a line reads")
     yield fitting(search.at_ends(), "edits at the first or last step alone")
     yield fitting(search.forward(), "edits of the forward pass")
-    yield from together.visible()
+    for size in (1, 2):
+        yield fitting(search.located(size, are_rare=True), "rare edits in each of several lines")
+    if not search.at_fault.are_known:
+        yield from together.visible()
     yield fitting(
-        alike(search.lines_of(wrong), search.edits_of_uses, search.reach_all),
+        alike(search.lines_of(wrong), search.edits_of_uses, search.can_explain),
         "the same edit of what several lines read",
     )
     yield fitting(recomputed(search.derivation, search.common), "values computed anew")
+    if search.at_fault.are_known:  # what its lines have to give was looked for: no others can be wrong together
+        return
     yield from together.two(0)
     yield from together.two(1)
     yield from together.three()

@@ -141,7 +141,8 @@ class Together:
         if not held.edits and rank == 1:
             candidates = itertools.chain(candidates, self.search.in_several_lines())
         if not held.edits and rank == 2:
-            candidates = itertools.chain(candidates, self.search.uses(lines))
+            uses = itertools.chain.from_iterable(map(self.search.edits_of_uses, lines))
+            candidates = itertools.chain(candidates, ((edit,) for edit in uses))
         for edits in candidates:
             if self.search.is_late(SEVERAL):
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -23,7 +23,7 @@ MOST_ALIKE, MOST_OF_THE_SAME = 6, 24
 def alike(
     lines: Iterable[Line],
     edits: Callable[[Line], list[Edit]],
-    matters: Callable[[Iterable[Line]], bool] = lambda lines: True,
+    matters: Callable[[Collection[Line]], bool] = lambda lines: True,
 ) -> Iterator[tuple[Edit, ...]]:
     """The same edit in all lines, of all parts, or about all expressions of one form, or about one wherever it is.
 

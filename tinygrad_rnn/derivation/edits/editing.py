@@ -315,6 +315,11 @@ class EditedRun:
             self._visit_as_needed()
             return self.bench.shaped(name, function(self.running, None))
 
+    def evaluated(self, expression: Expression, t: int | None) -> Any:
+        """The value of an expression among these numbers."""
+        self._visit()
+        return compiled(expression)(self.running, t)
+
     def value(self, quantity: Quantity, t: int | None) -> Any:
         """The value of a line."""
         self._visit()

@@ -1,0 +1,296 @@
+"""The lines that can be at fault: those that could lead to the wrong gradients, if their values were others.
+
+Derivatives enter the lines of a backward pass linearly. Whatever somebody writes in some lines, their values differ
+from the right ones by some numbers, and the gradients by a linear function of these numbers, which is known before any
+edit is tried. Where no numbers lead to the given gradients, no edit of these lines does. Where the numbers are unique,
+it is known what each line has to give: its edits are tried alone, however many lines are wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...derivation.edits.editing import Bench, Values
+from ...derivation.edits.edits import Edit
+from ...derivation.equations.expressions import Expression
+from ...derivation.equations.lines import Line
+from ...derivation.equations.parts import places_read
+from ...derivation.equations.quantities import Place, Quantity
+from ...derivation.running.evaluate import Running, compiled
+from ..measures import ROUNDING, Tolerance, largest
+
+MOST_UNITS = 4000  # evaluations of lines; in larger networks, the values of a line are more than the gradients
+MARGIN = 10.0  # a line is excluded by more than the tolerance: of a sum over many numbers
+RANK = 1e-13  # the share of the largest singular value below which others are rounding errors
+KNOWN = 1e-8  # the share below which what they multiply isn't known
+CLOSE = 1e-5  # the relative error of a value that is known from gradients
+MOST_SETS = 200  # that are extended
+MOST_LINES = 4  # that are wrong
+
+
+class AtFault:
+    """A test of lines: whether other values of them could lead to the given gradients.
+
+    Args:
+        bench: the right run of the lines.
+        given: the gradients, right and wrong ones, by their names in lines.
+        tolerance: the difference up to which two numbers are equal.
+    """
+
+    def __init__(self, bench: Bench, given: Mapping[str, np.ndarray], tolerance: Tolerance) -> None:
+        self.bench, self.given, self.tolerance = bench, given, tolerance
+        self._known: dict[frozenset[Line], bool] = {}
+        self._explained: dict[int, dict[frozenset[Line], int]] = {}
+
+    def can_be(self, lines: Iterable[Line]) -> bool:
+        """Return False if no values of these lines lead to the given gradients."""
+        together = frozenset(lines)
+        if together not in self._known:
+            self._known[together] = self._test(together)
+        return self._known[together]
+
+    def can_explain(self, line: Line, name: str) -> bool:
+        """Return False if no values of a line lead to one of the gradients."""
+        if self._jacobians is None or line.kind == "forward":
+            return True
+        return self._explains(self._by_values([line]), self._elements[name])
+
+    def _test(self, lines: frozenset[Line]) -> bool:
+        if self._jacobians is None or any(line.kind == "forward" for line in lines):
+            return True
+        return self._explains(self._by_values(lines))
+
+    def _explains(self, by_values: np.ndarray, elements: Any = slice(None)) -> bool:
+        """Return True if some values lead to the given gradients, in all elements or some."""
+        whole, off = by_values[elements], self._off[elements]
+        reached = whole.any(axis=1)
+        if np.any(np.abs(off[~reached]) > 1):
+            return False
+        if whole.shape[1] >= np.count_nonzero(reached):
+            return True
+        u, s, _ = np.linalg.svd(whole, full_matrices=False)
+        u = u[:, s > RANK * s[0]]
+        return not np.any(np.abs(off - u @ (u.T @ off)) > 1)
+
+    def _by_values(self, lines: Iterable[Line]) -> np.ndarray:
+        """The derivatives of all gradients by all values of some lines."""
+        nothing = np.zeros((len(self._off), 0))
+        return np.concatenate([nothing, *(self._by_value(place) for line in lines for place in line.places)], axis=1)
+
+    def _by_value(self, place: Place) -> np.ndarray:
+        assert self._jacobians is not None
+        found = self._jacobians.get(place)
+        return np.zeros((len(self._off), int(np.prod(place[0].shape)))) if found is None else found
+
+    @property
+    def are_known(self) -> bool:
+        """True if one or two lines can be at fault, and it is known what they have to give."""
+        few = [*self.sets(1), *self.sets(2)]
+        return bool(few) and all(self.needed(lines) is not None for lines in few)
+
+    def sets(self, size: int) -> list[tuple[Line, ...]]:
+        """The sets of this many lines that can be at fault, of which each is needed.
+
+        Beyond the second one, each line has to explain one gradient more: so few sets are extended.
+        """
+        every = len(self._cones)
+        found = [lines for lines, count in self._of_size(size).items() if count == every]
+        return [tuple(lines) for lines in found if not any(self.can_be(lines - {line}) for line in lines)]
+
+    def _of_size(self, size: int) -> dict[frozenset[Line], int]:
+        """Sets of lines with the number of gradients that they explain, in the order of the cones."""
+        if size not in self._explained:
+            shorter = self._of_size(size - 1) if size else {}
+            longer = {} if size or self._jacobians is None else {frozenset[Line](): self._count(frozenset(), 0)}
+            counts: dict[frozenset[Line], int] = {}
+            for lines, count in itertools.islice(shorter.items(), MOST_SETS):
+                for several in (lines | {line} for cone in self._cones[count : count + 1] for line in cone.lines):
+                    if several not in counts:
+                        counts[several] = self._count(several, count)
+                    if counts[several] > count or size == 1:
+                        longer[several] = counts[several]
+            self._explained[size] = longer
+        return self._explained[size]
+
+    def _count(self, lines: frozenset[Line], count: int) -> int:
+        """The number of gradients, of which so many are known to be explained by other values of these lines."""
+        whole = self._by_values(lines)
+        return next(
+            (k for k in range(count, len(self._cones)) if not self._explains(whole, self._cones[k].elements)),
+            len(self._cones),
+        )
+
+    @cached_property
+    def _cones(self) -> list[_Cone]:
+        """The lines behind more and more gradients: first those behind the one that depends on the fewest."""
+        lines = [line for line in self.bench.lines if line.kind != "forward"]
+        behind = {name: [line for line in lines if name in self.bench.reached(line)] for name in self.given}
+        found = [_Cone([], np.zeros(0, int))]
+        for name in sorted(self.given, key=lambda name: len(behind[name])):
+            new = [line for line in behind[name] if line not in found[-1].lines]
+            found.append(_Cone([*found[-1].lines, *new], np.concatenate([found[-1].elements, self._elements[name]])))
+        return found[1:]
+
+    def needed(self, lines: Sequence[Line]) -> Needed | None:
+        """What each of these lines has to give, so that the given gradients come out; None if that isn't known."""
+        whole = self._by_values(lines)
+        if self._jacobians is None or whole.shape[1] >= np.count_nonzero(whole.any(axis=1)):
+            return None
+        u, s, v = np.linalg.svd(whole, full_matrices=False)
+        kept = s > KNOWN * s[0]
+        by = (v[kept].T / s[kept]) @ (u[:, kept].T @ self._off)
+        is_known = np.sum(v[kept] ** 2, axis=0) > 1 - KNOWN
+        added: dict[Place, np.ndarray] = {}
+        known: dict[Place, np.ndarray] = {}
+        for quantity, t in itertools.chain.from_iterable(line.places for line in lines):
+            n, place = int(np.prod(quantity.shape)), (quantity, t)
+            added[place], by = by[:n].reshape(quantity.shape), by[n:]
+            known[place], is_known = is_known[:n].reshape(quantity.shape), is_known[n:]
+        return Needed(self.bench, lines, added, known)
+
+    @cached_property
+    def _elements(self) -> dict[str, np.ndarray]:
+        """The places of the elements of each gradient among all."""
+        ends = np.cumsum([array.size for array in self.given.values()])
+        return {name: np.arange(end - array.size, end) for (name, array), end in zip(self.given.items(), ends)}
+
+    @cached_property
+    def _allowed(self) -> np.ndarray:
+        """The difference up to which each element counts as equal."""
+        rounding = ROUNDING * largest(self.bench.largest)
+        sizes = [max(largest(array), largest(self.bench.gradient(name))) for name, array in self.given.items()]
+        allowed = [MARGIN * max(self.tolerance.relative * size, rounding) for size in sizes]
+        return np.repeat(allowed, [array.size for array in self.given.values()])
+
+    @cached_property
+    def _off(self) -> np.ndarray:
+        """The differences of all elements, in the allowed ones."""
+        off = [np.ravel(array - self.bench.gradient(name)) for name, array in self.given.items()]
+        return np.concatenate(off) / self._allowed
+
+    @cached_property
+    def _jacobians(self) -> dict[Place, np.ndarray] | None:
+        """The derivatives of all gradients by the values of lines, for each value; None if they are too many to use."""
+        visits = [(line, t) for line, t, _ in self.bench.visits if line.kind != "forward"]
+        read = {(line, t): self._read(line, t) for line, t in visits}
+        units = sum(int(np.prod(q.shape)) for places in read.values() for q, _ in places)
+        is_linear = all(line.quantity.adjoint_of is not None and not line.quantity.entries for line, _ in visits)
+        if units > MOST_UNITS or not is_linear or self.tolerance.decimals is not None:
+            return None
+        found: dict[Place, np.ndarray] = {
+            (line.quantity, None): self._of_gradient(line) for line, _ in visits if line.kind == "gradient"
+        }
+        for line, t in reversed(visits):
+            of_line = found.get((line.quantity, t))
+            for quantity, s in read[line, t] if of_line is not None else ():
+                new = of_line @ self._local(line, t, quantity, s)
+                found[quantity, s] = found[quantity, s] + new if (quantity, s) in found else new
+        return found if np.isfinite(self._off).all() else None
+
+    def _read(self, line: Line, t: int | None) -> list[Place]:
+        """The derivatives that a line reads at a step."""
+        places = dict.fromkeys(places_read(line.expression, () if t is None else (t,)))
+        return [(q, s) for q, s in places if q.adjoint_of is not None and s in (q.steps or (None,))]
+
+    def _of_gradient(self, line: Line) -> np.ndarray:
+        """The elements of all gradients that each element of one line is."""
+        name, rows = str(line.quantity.adjoint_of), []
+        for other, array in self.given.items():
+            units = list(_units(line.quantity)) if other == name else [np.zeros(())] * int(np.prod(line.shape))
+            rows.append(np.stack([np.broadcast_to(unit, array.shape).ravel() for unit in units], axis=1))
+        return np.concatenate(rows) / self._allowed[:, None]
+
+    def _local(self, line: Line, t: int | None, quantity: Quantity, s: int | None) -> np.ndarray:
+        """The derivative of a line's value by one value that it reads."""
+        running, function = self._zeros, self.bench._functions[line]
+        values = running.values[quantity]
+
+        def result() -> Any:
+            value = function(running, t)
+            return np.broadcast_to(0.0 if value is None else value, line.shape).ravel()
+
+        nothing, columns = result(), []
+        for values[s] in _units(quantity):
+            columns.append(result() - nothing)
+        del values[s]
+        return np.stack(columns, axis=1)
+
+    @cached_property
+    def _zeros(self) -> Running:
+        """A run in which all derivatives are zero."""
+        running = Running(self.bench.parameters, self.bench.data)
+        running.values = dict(self.bench.right.values)
+        for line in self.bench.lines:
+            if line.kind != "forward":
+                running.values[line.quantity] = Values(np.zeros(line.quantity.shape), ())
+        return running
+
+
+class _Cone(NamedTuple):
+    """Lines, and the elements of the gradients to which only they lead."""
+
+    lines: list[Line]
+    elements: np.ndarray
+
+
+class Needed:
+    """What lines have to give.
+
+    Args:
+        bench: the right run of the lines.
+        lines: the lines at fault.
+        added: what each of their values is more than the line as it should be gives, of the same wrong numbers.
+        known: where this is known; elsewhere it makes no difference.
+    """
+
+    def __init__(
+        self, bench: Bench, lines: Sequence[Line], added: Mapping[Place, np.ndarray], known: Mapping[Place, np.ndarray]
+    ) -> None:
+        self.known = known
+        self.run = bench.run([Edit(line, _Wrong(line, added), "") for line in lines])
+
+    def fits(self, edit: Edit) -> bool:
+        """Return True if an edited line gives what it has to give."""
+        try:
+            return all(self._is_given(edit, place) for place in edit.line.places)
+        except Exception:  # an edit that can't be run can't have been made
+            return False
+
+    def _is_given(self, edit: Edit, place: Place) -> bool:
+        quantity, t = place
+        is_gradient = edit.line.kind == "gradient"
+        wanted = self.run.gradient(str(quantity.adjoint_of)) if is_gradient else self.run.value(quantity, t)
+        given = self.run.evaluated(edit.expression, t)
+        off = np.where(self.known[place], wanted - (0.0 if given is None else given), 0.0)
+        return largest(off) <= CLOSE * largest(wanted)
+
+
+class _Wrong(Expression):
+    """A right-hand side with something added at each step."""
+
+    def __init__(self, line: Line, added: Mapping[Place, np.ndarray]) -> None:
+        self.shape, self.line, self.added = line.shape, line, added
+        self.details = (id(self),)
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """The function that computes it in a run."""
+        right, added, quantity = compiled(self.line.expression), self.added, self.line.quantity
+
+        def wrong(run: Any, t: Any) -> Any:
+            value = right(run, t)
+            return added[quantity, t] + (0.0 if value is None else value)
+
+        return wrong
+
+
+def _units(quantity: Quantity) -> Iterator[np.ndarray]:
+    """Each array of a quantity's shape with a single 1."""
+    for place in np.ndindex(*quantity.shape):
+        unit = np.zeros(quantity.shape)
+        unit[place] = 1.0
+        yield unit
