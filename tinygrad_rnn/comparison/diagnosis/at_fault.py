@@ -17,14 +17,14 @@ import numpy as np
 
 from ...derivation.edits.editing import Bench, Values
 from ...derivation.edits.edits import Edit
-from ...derivation.equations.expressions import Expression
+from ...derivation.equations.expressions import Expression, Sum
 from ...derivation.equations.lines import Line
 from ...derivation.equations.parts import places_read
 from ...derivation.equations.quantities import Place, Quantity
 from ...derivation.running.evaluate import Running, compiled
 from ..measures import ROUNDING, Tolerance, largest
 
-MOST_UNITS = 4000  # evaluations of lines; in larger networks, the values of a line are more than the gradients
+MOST_NUMBERS = 10**6  # in all derivatives; in larger networks, the values of a line are more than the gradients
 MARGIN = 10.0  # a line is excluded by more than the tolerance: of a sum over many numbers
 RANK = 1e-13  # the share of the largest singular value below which others are rounding errors
 KNOWN = 1e-8  # the share below which what they multiply isn't known
@@ -177,25 +177,20 @@ class AtFault:
     def _jacobians(self) -> dict[Place, np.ndarray] | None:
         """The derivatives of all gradients by the values of lines, for each value; None if they are too many to use."""
         visits = [(line, t) for line, t, _ in self.bench.visits if line.kind != "forward"]
-        read = {(line, t): self._read(line, t) for line, t in visits}
-        units = sum(int(np.prod(q.shape)) for places in read.values() for q, _ in places)
+        read = [(line, t, list(_derivatives_read(line, t))) for line, t in visits]
+        units = sum(int(np.prod(term.quantity.shape)) for _, _, terms in read for term in terms)
         is_linear = all(line.quantity.adjoint_of is not None and not line.quantity.entries for line, _ in visits)
-        if units > MOST_UNITS or not is_linear or self.tolerance.decimals is not None:
+        if units * len(self._off) > MOST_NUMBERS or not is_linear or self.tolerance.decimals is not None:
             return None
         found: dict[Place, np.ndarray] = {
             (line.quantity, None): self._of_gradient(line) for line, _ in visits if line.kind == "gradient"
         }
-        for line, t in reversed(visits):
+        for line, t, terms in reversed(read):
             of_line = found.get((line.quantity, t))
-            for quantity, s in read[line, t] if of_line is not None else ():
-                new = of_line @ self._local(line, t, quantity, s)
-                found[quantity, s] = found[quantity, s] + new if (quantity, s) in found else new
+            for term in terms if of_line is not None else ():
+                new, place = of_line @ self._local(line, term), (term.quantity, term.step)
+                found[place] = found[place] + new if place in found else new
         return found if np.isfinite(self._off).all() else None
-
-    def _read(self, line: Line, t: int | None) -> list[Place]:
-        """The derivatives that a line reads at a step."""
-        places = dict.fromkeys(places_read(line.expression, () if t is None else (t,)))
-        return [(q, s) for q, s in places if q.adjoint_of is not None and s in (q.steps or (None,))]
 
     def _of_gradient(self, line: Line) -> np.ndarray:
         """The elements of all gradients that each element of one line is."""
@@ -205,19 +200,19 @@ class AtFault:
             rows.append(np.stack([np.broadcast_to(unit, array.shape).ravel() for unit in units], axis=1))
         return np.concatenate(rows) / self._allowed[:, None]
 
-    def _local(self, line: Line, t: int | None, quantity: Quantity, s: int | None) -> np.ndarray:
+    def _local(self, line: Line, term: _Term) -> np.ndarray:
         """The derivative of a line's value by one value that it reads."""
-        running, function = self._zeros, self.bench._functions[line]
-        values = running.values[quantity]
+        function, values = compiled(term.expression), self._zeros.values[term.quantity]
 
         def result() -> Any:
-            value = function(running, t)
+            value = function(self._zeros, term.at)
             return np.broadcast_to(0.0 if value is None else value, line.shape).ravel()
 
         nothing, columns = result(), []
-        for values[s] in _units(quantity):
+        for unit in _units(term.quantity):
+            values[term.step] = unit
             columns.append(result() - nothing)
-        del values[s]
+        del values[term.step]
         return np.stack(columns, axis=1)
 
     @cached_property
@@ -229,6 +224,25 @@ class AtFault:
             if line.kind != "forward":
                 running.values[line.quantity] = Values(np.zeros(line.quantity.shape), ())
         return running
+
+
+class _Term(NamedTuple):
+    """An expression at a step, and a derivative that it reads there."""
+
+    expression: Expression
+    at: int | None
+    quantity: Quantity
+    step: int | None
+
+
+def _derivatives_read(line: Line, t: int | None) -> Iterator[_Term]:
+    """The derivatives that a line reads at a step; in a sum over steps, those of each term."""
+    whole = line.expression
+    terms = [(whole.inner, s) for s in whole.steps] if isinstance(whole, Sum) else [(whole, t)]
+    for expression, at in terms:
+        for quantity, step in dict.fromkeys(places_read(expression, () if at is None else (at,))):
+            if quantity.adjoint_of is not None and step in (quantity.steps or (None,)):
+                yield _Term(expression, at, quantity, step)
 
 
 class _Cone(NamedTuple):
@@ -257,17 +271,20 @@ class Needed:
     def fits(self, edit: Edit) -> bool:
         """Return True if an edited line gives what it has to give."""
         try:
-            return all(self._is_given(edit, place) for place in edit.line.places)
+            wanted = {place: np.asarray(self._wanted(edit.line, place)) for place in edit.line.places}
+            right = (np.asarray(self.run.bench.right.values[quantity][t]) for quantity, t in wanted)
+            allowed = CLOSE * max(map(largest, (*right, *wanted.values())))
+            return all(largest(self.known[p] * (w - self._given(edit, p))) <= allowed for p, w in wanted.items())
         except Exception:  # an edit that can't be run can't have been made
             return False
 
-    def _is_given(self, edit: Edit, place: Place) -> bool:
-        quantity, t = place
-        is_gradient = edit.line.kind == "gradient"
-        wanted = self.run.gradient(str(quantity.adjoint_of)) if is_gradient else self.run.value(quantity, t)
-        given = self.run.evaluated(edit.expression, t)
-        off = np.where(self.known[place], wanted - (0.0 if given is None else given), 0.0)
-        return largest(off) <= CLOSE * largest(wanted)
+    def _wanted(self, line: Line, place: Place) -> Any:
+        is_gradient = line.kind == "gradient"
+        return self.run.gradient(str(line.quantity.adjoint_of)) if is_gradient else self.run.value(*place)
+
+    def _given(self, edit: Edit, place: Place) -> Any:
+        value = self.run.evaluated(edit.expression, place[1])
+        return 0.0 if value is None else value
 
 
 class _Wrong(Expression):

@@ -1,0 +1,76 @@
+"""The lines that can be at fault, and what they have to give, for edits of derivations whose lines are known."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tinygrad_rnn.comparison.diagnosis.at_fault import AtFault
+from tinygrad_rnn.comparison.measures import Tolerance
+from tinygrad_rnn.derivation.edits.editing import Bench
+from tinygrad_rnn.derivation.edits.edits import edits_of
+from tinygrad_rnn.derivation.edits.hand import Hand
+
+
+def deep(p, xs, y):
+    a, b = np.zeros(2), np.zeros(2)
+    for x in xs:
+        a = np.tanh(x @ p["A"] + a @ p["B"])
+        b = np.tanh(a @ p["C"] + b @ p["D"])
+    return 0.5 * np.sum((b - y) ** 2)
+
+
+RNG = np.random.default_rng(0)
+PARAMETERS = {"A": RNG.normal(size=(3, 2)), "B": RNG.normal(size=(2, 2)), "C": RNG.normal(size=(2, 2)),
+              "D": RNG.normal(size=(2, 2))}  # fmt: skip
+DATA = RNG.normal(size=(3, 3)), RNG.normal(size=2)
+
+
+@pytest.fixture(scope="module")
+def derivation():
+    return tr.derive(deep, PARAMETERS, DATA)
+
+
+def lines_of(derivation):
+    return [line for line in derivation.lines if line.kind != "forward"]
+
+
+def edited(bench, edits):
+    """The gradients with some edits, and the test that is asked about them."""
+    run = bench.run(edits)
+    return AtFault(bench, {name: run.gradient(name) for name in bench.shapes}, Tolerance(1e-9))
+
+
+def test_edited_lines_can_be_at_fault_and_fit_and_most_others_cannot(derivation):
+    bench, hand, excluded, tried = Bench(derivation), Hand(derivation), 0, 0
+    for line in lines_of(derivation):
+        for edit in list(edits_of(line, hand, 0))[::5]:
+            try:
+                at_fault = edited(bench, [edit])
+            except LookupError:  # it reads what isn't computed yet: nobody can have written this
+                continue
+            needed = at_fault.needed([line])
+            assert at_fault.can_be([line])
+            assert needed is None or needed.fits(edit)
+            excluded += sum(not at_fault.can_be([other]) for other in lines_of(derivation) if other is not line)
+            tried += len(lines_of(derivation)) - 1
+    assert excluded > tried / 2
+
+
+def test_each_of_two_edited_lines_has_to_give_what_it_gives(derivation):
+    """The two are found among all pairs, and each edit fits without the other one."""
+    bench, hand = Bench(derivation), Hand(derivation)
+    first, second = (line for line in lines_of(derivation) if line.name.startswith("delta"))
+    for one, other in itertools.islice(zip(edits_of(first, hand, 0), edits_of(second, hand, 0)), 0, 12, 3):
+        at_fault = edited(bench, [one, other])
+        assert {first, second} in map(set, at_fault.sets(2))
+        needed = at_fault.needed([first, second])
+        assert needed is not None and needed.fits(one) and needed.fits(other)
+
+
+def test_nothing_is_excluded_by_rounded_gradients(derivation):
+    at_fault = AtFault(Bench(derivation), {"A": np.ones((3, 2))}, Tolerance(1e-9, decimals=2))
+    assert all(at_fault.can_be([line]) for line in lines_of(derivation)) and not at_fault.sets(1)
