@@ -9,10 +9,13 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn.comparison.diagnosis.at_fault import AtFault
+from tinygrad_rnn.comparison.diagnosis.reweighted import reweighted
 from tinygrad_rnn.comparison.measures import Tolerance
 from tinygrad_rnn.derivation.edits.editing import Bench
-from tinygrad_rnn.derivation.edits.edits import edits_of
+from tinygrad_rnn.derivation.edits.edits import Edit, edits_of
 from tinygrad_rnn.derivation.edits.hand import Hand
+from tinygrad_rnn.derivation.equations.arithmetic import negative
+from tinygrad_rnn.derivation.equations.parts import places, put, total
 
 
 def deep(p, xs, y):
@@ -21,6 +24,15 @@ def deep(p, xs, y):
         a = np.tanh(x @ p["A"] + a @ p["B"])
         b = np.tanh(a @ p["C"] + b @ p["D"])
     return 0.5 * np.sum((b - y) ** 2)
+
+
+def summed(p, xs):
+    loss = 0.0
+    for x in xs:
+        h = np.tanh(x @ p["V"])
+        for name in "ABCDE":
+            loss = loss + np.sum(np.sin(h @ p[name]))
+    return loss
 
 
 RNG = np.random.default_rng(0)
@@ -74,3 +86,21 @@ def test_each_of_two_edited_lines_has_to_give_what_it_gives(derivation):
 def test_nothing_is_excluded_by_rounded_gradients(derivation):
     at_fault = AtFault(Bench(derivation), {"A": np.ones((3, 2))}, Tolerance(1e-9, decimals=2))
     assert all(at_fault.can_be([line]) for line in lines_of(derivation)) and not at_fault.sets(1)
+
+
+def test_terms_of_a_sum_with_other_numbers_are_found_at_once():
+    """Five terms, of which two are left out and one has the other sign: no edit of a single term gives that."""
+    parameters = {name: RNG.normal(size=(7, 7)) for name in "ABCDE"} | {"V": RNG.normal(size=(6, 7))}
+    derivation = tr.derive(summed, parameters, (RNG.normal(size=(2, 6)),))
+    line, place, terms = next(
+        (line, place, part.operands)
+        for line in lines_of(derivation)
+        for place, part in places(line.expression)
+        if len(part.operands) == 5
+    )
+    edit = Edit(line, put(line.expression, place, total([negative(terms[0]), *terms[3:]])), "")
+    bench = Bench(derivation)
+    found = [*reweighted(line, edited(bench, [edit]).needed([line]))]
+    given = bench.run([edit]), bench.run(found)
+    assert "left out" in found[0].what and "sign" in found[0].what
+    assert all(np.allclose(given[0].gradient(name), given[1].gradient(name)) for name in bench.shapes)

@@ -137,7 +137,7 @@ class AtFault:
         return found[1:]
 
     def needed(self, lines: Sequence[Line]) -> Needed | None:
-        """What each of these lines has to give, so that the given gradients come out; None if that isn't known."""
+        """The numbers that these lines have to give, for the given gradients to come out; None if not known."""
         whole = self._by_values(lines)
         if self._jacobians is None or whole.shape[1] >= np.count_nonzero(whole.any(axis=1)):
             return None
@@ -253,7 +253,7 @@ class _Cone(NamedTuple):
 
 
 class Needed:
-    """What lines have to give.
+    """The numbers that lines have to give.
 
     Args:
         bench: the right run of the lines.
@@ -265,26 +265,29 @@ class Needed:
     def __init__(
         self, bench: Bench, lines: Sequence[Line], added: Mapping[Place, np.ndarray], known: Mapping[Place, np.ndarray]
     ) -> None:
-        self.known = known
-        self.run = bench.run([Edit(line, _Wrong(line, added), "") for line in lines])
+        self.known, self._wrong = known, {line: _Wrong(line, added) for line in lines}
+        self.run = bench.run([Edit(line, wrong, "") for line, wrong in self._wrong.items()])
+
+    def wanted(self, line: Line) -> np.ndarray:
+        """The numbers that a line has to give, at all its steps, where they are known."""
+        return self.values(line, self._wrong[line])
+
+    def values(self, line: Line, expression: Expression) -> np.ndarray:
+        """The numbers that another right-hand side gives instead; errors if it can't be run."""
+        found = []
+        for place in line.places:
+            value = self.run.evaluated(expression, place[1])
+            found.append(np.broadcast_to(0.0 if value is None else value, line.shape)[self.known[place]])
+        return np.concatenate(found)
 
     def fits(self, edit: Edit) -> bool:
         """Return True if an edited line gives what it has to give."""
         try:
-            wanted = {place: np.asarray(self._wanted(edit.line, place)) for place in edit.line.places}
-            right = (np.asarray(self.run.bench.right.values[quantity][t]) for quantity, t in wanted)
-            allowed = CLOSE * max(map(largest, (*right, *wanted.values())))
-            return all(largest(self.known[p] * (w - self._given(edit, p))) <= allowed for p, w in wanted.items())
+            given, wanted = self.values(edit.line, edit.expression), self.wanted(edit.line)
         except Exception:  # an edit that can't be run can't have been made
             return False
-
-    def _wanted(self, line: Line, place: Place) -> Any:
-        is_gradient = line.kind == "gradient"
-        return self.run.gradient(str(line.quantity.adjoint_of)) if is_gradient else self.run.value(*place)
-
-    def _given(self, edit: Edit, place: Place) -> Any:
-        value = self.run.evaluated(edit.expression, place[1])
-        return 0.0 if value is None else value
+        right = self.values(edit.line, edit.line.expression)
+        return largest(given - wanted) <= CLOSE * max(largest(right), largest(wanted))
 
 
 class _Wrong(Expression):

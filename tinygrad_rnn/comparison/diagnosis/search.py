@@ -24,6 +24,7 @@ from ...derivation.equations.lines import Line
 from ...derivation.equations.parts import at, parts
 from ..measures import Tolerance, constant_of
 from .at_fault import AtFault
+from .reweighted import reweighted
 from .situation import Edits, Situation
 
 MOST_FITTING = 4  # edits of a line that give the same numbers
@@ -198,7 +199,7 @@ class Search:
         return any(reference.quantity not in self.hand.states for reference in read)
 
     def located(self, size: int, are_rare: bool = False) -> Iterator[Edits]:
-        """One edit in each of so many lines, each tried alone: what its line has to give is known.
+        """An edit in each of so many lines, each tried alone: the numbers that its line has to give are known.
 
         Args:
             size: the number of lines.
@@ -208,12 +209,13 @@ class Search:
         for lines in self.at_fault.sets(size):
             needed = self.at_fault.needed(lines)
             if needed is not None:
-                every = (list(itertools.islice(filter(needed.fits, among(line)), MOST_FITTING)) for line in lines)
+                fit = (itertools.chain(filter(needed.fits, among(line)), reweighted(line, needed)) for line in lines)
+                every = (list(itertools.islice(of_line, MOST_FITTING)) for of_line in fit)
                 fitting = list(itertools.takewhile(bool, every))  # no edit of one line: others needn't be tried
                 yield from itertools.product(*fitting) if len(fitting) == size else ()
 
     def rare(self, line: Line) -> Iterator[Edit]:
-        """All edits of a line, and those that combine two of it; the usual ones first."""
+        """Every edit of a line, also those that combine two; the usual ones first."""
         yield from self.common(line)
         yield from self.edits_of_uses(line)
         yield from self.edits(line, 2)

@@ -39,7 +39,8 @@ def further_stages(search: Search) -> Stages:
     yield fitting(search.uses(gradients, (factors_of, groups_left_out)), "factors left out of what a line reads")
     yield fitting(search.uses(gradients), "edits of what it reads")
     yield fitting(search.singles(1, later), "other edits")
-    yield fitting(search.located(2), "an edit in each of several lines")
+    for size in (1, 2):
+        yield fitting(search.located(size), "an edit in each of several lines")
     if not first:  # a line of each gate, say, or of each layer
         yield fitting(search.repeated(own, (0, 1)), "the same edit in several lines")
     is_all = len(own) == len(every)
