@@ -54,7 +54,8 @@ def smoothed_words(slip, p, words, mask):
         dx = da @ p["A"].T
         rows[:, t] = dx[:, :D]
         through = slip("mask before the product", (dc @ p["R"].T) * mask, lambda: (dc * mask) @ p["R"].T)  # noqa: B023
-        carry = slip("the carry for all that arrives", dh, carry) * z + dx[:, D:] + through
+        arrives = slip("the loss alone for all that arrives", dh, dy @ p["V"].T)
+        carry = slip("the carry for all that arrives", arrives, carry) * z + dx[:, D:] + through
     np.add.at(g["E"], words[:, :-1], rows)
     once = np.zeros_like(g["E"])
     once[words[:, :-1]] += rows

@@ -43,7 +43,7 @@ from ..running.evaluate import Running, compiled
 from .found import Found, instead
 from .hand import Hand
 from .misplaced import AddedUp, CarriedAlone, Moved
-from .of_uses import Switched, definition
+from .of_uses import Switched, definition, switched
 
 MOST_PRODUCTS = 8  # in a line, of which two exchange factors
 LEFT_OUT, OTHER_SIGN = "all of it was left out", "with the other sign"
@@ -176,9 +176,9 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def carries_times_something(part: Expression, line: Line, hand: Hand) -> Found:
-    """A wrong additional factor of all that comes from the step after; or the carry alone, for all that arrives there.
+    """A wrong additional factor of all that comes from the step after; or a part of all that arrives there.
 
-    With dh = dy + carry, it is ``carry = dh * z + ...``, and not ``carry = carry * z + ...``.
+    With dh = dy + carry, it is ``carry = dh * z + ...``, not ``carry = carry * z + ...`` or ``carry = dy * z + ...``.
     """
     carried = [term for term in part.operands if isinstance(term, During) and moves_back(term)] if is_sum(part) else []
     rest = [term for term in part.operands if term not in carried]
@@ -193,6 +193,9 @@ def carries_times_something(part: Expression, line: Line, hand: Hand) -> Found:
         inner = total([term.inner for term in carried])
         stale = During(carried[0].steps, CarriedAlone(inner, own, carried[0].steps[-1]))
         yield total([*rest, stale]), "what {} has of the step after it alone stands where {} belongs", (own, own)
+        here = switched(total(rest).shifted(1))
+        fresh = [During(term.steps, substituted(term.inner, own, here)) for term in carried]
+        yield total([*rest, *fresh]), "what {} has of its own step alone stands where {} belongs", (own, own)
 
 
 def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
