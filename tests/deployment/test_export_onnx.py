@@ -296,6 +296,16 @@ def test_axes_can_be_told(tmp_path: Any) -> None:
         tr.export_onnx(lambda x, h: x, tmp_path / "m.onnx", (normal(4, 4), normal(4)), axes={"y": ("T",)})
 
 
+def test_as_many_sequences_as_units_are_told_apart(tmp_path: Any) -> None:
+    def function(x: Any, h: Any, c: Any) -> Any:
+        more = np.einsum("l,lbd->bd", np.array([0.5, 2.0], np.float32), c)
+        return tr.unroll(lambda x, h: (np.cumsum(h), np.tanh(h + more)), x, h)
+
+    exported = tr.export_onnx(function, tmp_path / "m.onnx", (normal(4, 3, 2), normal(3, 3), normal(2, 3, 3)))
+    assert exported.inputs == {"x": ("T", "B", 2), "h": ("B", 3), "c": (2, "B", 3)}
+    assert_agrees(tmp_path / "m.onnx", function, (normal(6, 5, 2), normal(5, 3), normal(2, 5, 3)))
+
+
 def test_what_has_no_form_is_refused_by_name_and_nothing_is_written(tmp_path: Any) -> None:
     with pytest.raises(tr.deployment.NoOnnxForm, match="no ONNX form for arctan2"):
         tr.export_onnx(lambda x: np.arctan2(x, x), tmp_path / "model.onnx", normal(7, 5, N))

@@ -65,9 +65,9 @@ def export_onnx(
         example: a tuple of arguments, or a single argument: arrays, or trees of arrays (such as a state).
         axes: the axes of inputs that are T (steps), B (sequences side by side), or a length of another name:
             ``{"source": ("T", "B"), "target": ("S", "B")}``. By default the first argument is (T, B, ...), or
-            (B, T, ...) for a layer made with ``batch_first``, and all other axes with the length of its B are B. Where
-            a further argument is laid out like the first, it has T steps as well, or ``T_target``, if the example's
-            lengths differ and the program allows it.
+            (B, T, ...) for a layer made with ``batch_first``; of each other argument, the first axis that is as long as
+            B is B. Where a further argument is laid out like the first, it has T steps as well, or ``T_target``, if the
+            example's lengths differ and the program allows it.
         outputs: the names of the outputs; by default their places in the result: ``output``, ``state``, ``state.h``.
 
     Returns:
@@ -178,7 +178,9 @@ def axes_of(function: Any, names: Sequence[str], arguments: tuple[Any, ...], giv
     leading = order if len(first) >= 2 else ()
     sequences = first[leading.index("B")] if leading else None
     found = [(*leading, *[None] * (len(first) - len(leading)))]
-    found += [tuple("B" if n == sequences else None for n in np.shape(a)) for a in arrays[1:]]
+    shapes = [np.shape(a) for a in arrays[1:]]
+    firsts = [shape.index(sequences) if sequences in shape else None for shape in shapes]
+    found += [tuple("B" if i == first else None for i in range(len(s))) for s, first in zip(shapes, firsts)]
     return [axes[: np.ndim(a)] for axes, a in zip(found, arrays)]
 
 

@@ -262,7 +262,10 @@ def _einsum(*arrays: Any, subscripts: str, optimize: bool = False) -> Found:
     sizes: dict[str, int] = {}
     for term, a in zip(letters, arrays):
         for letter, n in zip(term, a.shape):
-            sizes[letter] = n if n != 1 else sizes.get(letter, 1)
+            known = sizes.get(letter, 1)
+            if n != known and 1 not in (n, known):
+                raise ValueError(f"the axis {letter!r} of {subscripts!r} has the lengths {known} and {n}")
+            sizes[letter] = known if n == 1 else n
     return tuple(sizes[letter] for letter in result), np.result_type(*(a.dtype for a in arrays))
 
 
