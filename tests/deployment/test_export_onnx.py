@@ -281,9 +281,14 @@ def test_weights_and_outputs_have_their_names(tmp_path: Any) -> None:
 def test_a_size_that_the_function_depends_on_is_fixed_and_said(tmp_path: Any) -> None:
     table = normal(7, 1, N)  # a position table of seven steps
     cell = nn.GRUCell(N, D, seed=0)
-    exported = tr.export_onnx(lambda x: tr.unroll(cell, x + table)[0], tmp_path / "m.onnx", normal(7, 5, N))
-    assert exported.inputs == {"x": (7, "B", N)}
-    assert exported.fixed.get("T")
+    for function in (
+        lambda x: tr.unroll(cell, x + table)[0],
+        lambda x: np.stack([x[:, 0], table[:, 0]]),
+        lambda x: np.einsum("tbn,tn->bn", x, table[:, 0]),
+    ):
+        exported = tr.export_onnx(function, tmp_path / "m.onnx", normal(7, 5, N))
+        assert exported.inputs == {"x": (7, "B", N)}
+        assert exported.fixed.get("T")
 
 
 def test_axes_can_be_told(tmp_path: Any) -> None:

@@ -247,7 +247,9 @@ def _concatenate(*arrays: Any, axis: int | None, starts: list[int]) -> Found | N
     return tuple(whole), dtype
 
 
-def _stack(*arrays: Any, axis: int = 0) -> Found:
+def _stack(*arrays: Any, axis: int = 0) -> Found | None:
+    if len({a.shape for a in arrays}) > 1:
+        return None
     whole = list(arrays[0].shape)
     whole.insert(axis if axis >= 0 else axis + len(whole) + 1, len(arrays))
     return tuple(whole), np.result_type(*(a.dtype for a in arrays))
