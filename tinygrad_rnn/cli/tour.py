@@ -26,9 +26,7 @@ SHORTEST_TEXT = 2_000  # characters: enough for one batch of 32 streams, 50 step
 
 def add_to(commands: Any, about: str) -> None:
     """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "tour", help=about, description=__doc__
-    )
+    parser: argparse.ArgumentParser = commands.add_parser("tour", help=about, description=__doc__)
     parser.add_argument("text", nargs="?", metavar="FILE", help="text to learn (default: Python's own documentation)")
     parser.add_argument("--out", metavar="FOLDER", help=f"where to write (default: {FOLDER}, or the next free one)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")

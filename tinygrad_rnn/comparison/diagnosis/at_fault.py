@@ -266,6 +266,7 @@ class Needed:
         self, bench: Bench, lines: Sequence[Line], added: Mapping[Place, np.ndarray], known: Mapping[Place, np.ndarray]
     ) -> None:
         self.known, self._wrong = known, {line: _Wrong(line, added) for line in lines}
+        self._targets: dict[Line, tuple[list[np.ndarray], float]] = {}
         self.run = bench.run([Edit(line, wrong, "") for line, wrong in self._wrong.items()])
 
     def wanted(self, line: Line) -> np.ndarray:
@@ -274,20 +275,24 @@ class Needed:
 
     def values(self, line: Line, expression: Expression) -> np.ndarray:
         """The numbers that another right-hand side gives instead; errors if it can't be run."""
-        found = []
+        return np.concatenate(list(self._step_by_step(line, expression)))
+
+    def _step_by_step(self, line: Line, expression: Expression) -> Iterator[np.ndarray]:
         for place in line.places:
             value = self.run.evaluated(expression, place[1])
-            found.append(np.broadcast_to(0.0 if value is None else value, line.shape)[self.known[place]])
-        return np.concatenate(found)
+            yield np.broadcast_to(0.0 if value is None else value, line.shape)[self.known[place]]
 
     def fits(self, edit: Edit) -> bool:
         """Return True if an edited line gives what it has to give."""
-        try:
-            given, wanted = self.values(edit.line, edit.expression), self.wanted(edit.line)
+        line = edit.line
+        if line not in self._targets:
+            size = max(largest(self.wanted(line)), largest(self.values(line, line.expression)))
+            self._targets[line] = [*self._step_by_step(line, self._wrong[line])], CLOSE * size
+        targets, allowed = self._targets[line]
+        try:  # most edits give something else at the first step already
+            return all(largest(a - b) <= allowed for a, b in zip(self._step_by_step(line, edit.expression), targets))
         except Exception:  # an edit that can't be run can't have been made
             return False
-        right = self.values(edit.line, edit.line.expression)
-        return largest(given - wanted) <= CLOSE * max(largest(right), largest(wanted))
 
 
 class _Wrong(Expression):

@@ -208,11 +208,17 @@ class Search:
         among = self.rare if are_rare else self.common
         for lines in self.at_fault.sets(size):
             needed = self.at_fault.needed(lines)
-            if needed is not None:
-                fit = (itertools.chain(filter(needed.fits, among(line)), reweighted(line, needed)) for line in lines)
-                every = (list(itertools.islice(of_line, MOST_FITTING)) for of_line in fit)
-                fitting = list(itertools.takewhile(bool, every))  # no edit of one line: others needn't be tried
-                yield from itertools.product(*fitting) if len(fitting) == size else ()
+            if needed is None:
+                continue
+            fitting: list[list[Edit]] = []
+            for line in lines:
+                edits = itertools.takewhile(lambda _: not self.budget.is_spent, among(line))
+                of_line = itertools.chain(filter(needed.fits, edits), reweighted(line, needed))
+                fitting.append(list(itertools.islice(of_line, MOST_FITTING)))
+                if not fitting[-1]:  # the others needn't be tried
+                    break
+            else:
+                yield from itertools.product(*fitting)
 
     def rare(self, line: Line) -> Iterator[Edit]:
         """Every edit of a line, also those that combine two; the usual ones first."""
