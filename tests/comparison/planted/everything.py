@@ -7,7 +7,8 @@ from importlib import import_module
 from tests.comparison.planted.common import NETWORKS
 
 for _name in ("plain", "gated", "kept", "composed", "systems", "units", "shapes_and_rates", "heads_and_delays",
-              "likelihoods", "assembled", "tutorials", "coursework", "observed", "weighted", "carried"):  # fmt: skip
+              "likelihoods", "assembled", "tutorials", "coursework", "observed", "weighted", "carried",
+              "square"):  # fmt: skip
     import_module(f"tests.comparison.planted.{_name}")
 
 __all__ = ["NETWORKS"]

@@ -31,6 +31,7 @@ UNNAMED = {
     "sums over paths": {"the character of the outer step"},
     "teacher forcing": {"its own target as input"},
     "policy": {"advantage of the step before"},
+    "joined and square": {"the rows of x for those of h"},  # of one of two products, whose sum has one slice
     "stacked with caches": {"V by the dropped state of layer one", "slope of f by i"},
     "gru of h and x": {"rounded probability"},
     "characters in dicts": {"each gradient of norm one"},  # a constant for each, which is another at other values

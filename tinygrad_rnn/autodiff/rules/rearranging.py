@@ -21,9 +21,12 @@ def tile(A: Any, reps: Any) -> Any:
     ndim = max(np.ndim(A), len(reps))
     shape = (1,) * (ndim - np.ndim(A)) + np.shape(A)
     reps = (1,) * (ndim - len(reps)) + reps
+    lengths = tuple(r * n for r, n in zip(reps, shape))
+    if all(n == 1 or r == 1 for r, n in zip(reps, shape)):
+        return np.broadcast_to(A, lengths)
     between = [size for n in shape for size in (1, n)]
     repeated = [size for r, n in zip(reps, shape) for size in (r, n)]
-    return np.reshape(np.broadcast_to(np.reshape(A, between), repeated), tuple(r * n for r, n in zip(reps, shape)))
+    return np.reshape(np.broadcast_to(np.reshape(A, between), repeated), lengths)
 
 
 @overrides(np.repeat)
@@ -33,6 +36,8 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     if not isinstance(repeats, (int, np.integer)):
         return np.take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis=axis)
     before, n, after = a.shape[:axis], a.shape[axis], a.shape[axis + 1 :]
+    if n == 1:
+        return np.broadcast_to(a, (*before, int(repeats), *after))
     spread = np.broadcast_to(np.expand_dims(a, axis + 1), (*before, n, int(repeats), *after))
     return np.reshape(spread, (*before, n * int(repeats), *after))
 

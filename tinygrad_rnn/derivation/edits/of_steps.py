@@ -275,7 +275,7 @@ def sums_for_one_step(part: Expression, line: Line, hand: Hand) -> Found:
     if line.kind == "gradient" and len(fixed) == 1:
         (one,) = fixed
         steps = tuple(sorted(one.quantity.steps))
-        for chosen in (steps, steps[:-1]) if len(steps) > 2 else ():
+        for chosen in (steps, steps[:-1], steps[1:]) if len(steps) > 2 else ():
             added_up = Sum(chosen, substituted(part, one, Reference(one.quantity, 0)))
             yield added_up, "the sum over all steps stands where {} alone belongs", (one,)
 

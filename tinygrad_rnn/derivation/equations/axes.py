@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ...autodiff.rules import elementwise, linalg, reductions, shape
-from .arithmetic import is_negative, is_product, is_quotient_by_number, is_zero, negative, product, repeated
+from .arithmetic import is_negative, is_product, is_quotient_by_number, is_zero, negative, product, repeated, scaled
 from .expressions import Apply, Expression, Number, Stack, Step, apply, one_axis
 from .parts import applies
 
@@ -185,3 +185,24 @@ def matrix_product(whole: Apply) -> Expression | None:
     if is_negative(b):
         return negative(Apply(whole.operation, (a, b.operands[0]), {}, whole.shape))
     return None
+
+
+def contracted(whole: Apply) -> Expression | None:
+    """An einsum with signs and numbers in front; one with zeros is zero."""
+    if any(map(is_zero, whole.operands)):
+        return repeated(Number(0.0), whole.shape)
+    terms, arrow, result = whole.settings["subscripts"].partition("->")
+    number, kept = 1.0, []
+    for term, operand in zip(terms.split(","), whole.operands):
+        if is_negative(operand):
+            number, operand = -number, operand.operands[0]
+        if isinstance(operand, Number):
+            number *= operand.value
+        else:
+            kept.append((term, operand))
+    if not arrow or not kept or (number == 1 and len(kept) == len(whole.operands)):
+        return None
+    terms, operands = ",".join(term for term, _ in kept), tuple(operand for _, operand in kept)
+    is_itself = terms == result and len(kept) == 1
+    settings = {**whole.settings, "subscripts": f"{terms}->{result}"}
+    return scaled(operands[0] if is_itself else Apply(whole.operation, operands, settings, whole.shape), number)

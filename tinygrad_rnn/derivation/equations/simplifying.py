@@ -107,6 +107,7 @@ RULES: dict[object, tuple[Rule, ...]] = {
     indexing.assemble: (axes.put,),
     reductions.sum: (axes.summed_over,),
     linalg.matmul: (axes.matrix_product,),
+    linalg.contraction: (axes.contracted,),
 }
 for _rules in (CHOICES, RECOGNISED):
     for _operation, _first in _rules.items():
