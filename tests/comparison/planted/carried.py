@@ -16,7 +16,7 @@ DROPPED = np.array([[1.0, 0, 1, 1, 0, 1, 1, 1, 1]]).reshape(N, H) / 0.8
 SMOOTH = 0.1
 
 
-def smoothed_words_loss(p, words, mask):
+def words_with_smoothing_loss(p, words, mask):
     h, total = np.zeros((N, H)), 0.0
     for t in range(T):
         e = p["E"][words[:, t]]
@@ -28,8 +28,8 @@ def smoothed_words_loss(p, words, mask):
     return total / N
 
 
-@network(smoothed_words_loss, weights(501, E=(4, D), A=(D + H, 2 * H), R=(H, H), V=(H, 4)), WORDS, DROPPED)
-def smoothed_words(slip, p, words, mask):
+@network(words_with_smoothing_loss, weights(501, E=(4, D), A=(D + H, 2 * H), R=(H, H), V=(H, 4)), WORDS, DROPPED)
+def words_with_smoothing(slip, p, words, mask):
     h, kept = np.zeros((N, H)), []
     for t in range(T):
         x = np.concatenate([p["E"][words[:, t]], h], axis=1)

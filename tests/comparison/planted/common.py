@@ -95,6 +95,7 @@ def network(loss: Callable[..., Any], parameters: Mapping[str, np.ndarray], *dat
 
     def register(by_hand: Callable[..., Any]) -> Callable[..., Any]:
         name = by_hand.__name__.replace("_", " ")
+        assert name not in NETWORKS, f"there are two networks called {name}"
         NETWORKS[name] = Network(name, loss, by_hand, parameters, data)
         return by_hand
 

@@ -70,6 +70,7 @@ def rare_stages(search: Search, together: Together) -> Stages:
     yield fitting(search.uses(lines), "edits of what a line reads")
     yield fitting(search.uses(lines, (groups_of,)), "other slopes of what a line reads")
     yield fitting(search.at_ends(), "edits at the first or last step alone")
+    yield fitting(recomputed(search.derivation, search.common), "values computed anew")
     yield fitting(search.forward(), "edits of the forward pass")
     for size in (1, 2):
         yield fitting(search.located(size, are_rare=True), "rare edits in each of several lines")
@@ -79,7 +80,6 @@ def rare_stages(search: Search, together: Together) -> Stages:
         alike(search.lines_of(wrong), search.edits_of_uses, search.can_explain),
         "the same edit of what several lines read",
     )
-    yield fitting(recomputed(search.derivation, search.common), "values computed anew")
     if search.at_fault.are_known:  # what its lines have to give was looked for: no others can be wrong together
         return
     yield from together.two(0)
