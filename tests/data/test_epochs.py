@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.any_text import any_text
 from tinygrad_rnn.data import Batch, Batches, Epochs, StreamBatches
 
 BIT_GENERATORS = [
@@ -146,8 +147,8 @@ def test_a_state_that_does_not_belong_here_changes_nothing(data: Epochs, state: 
 
 
 hostile = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text(max_size=8), inner),
     max_leaves=6,
 )
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
+from tests.any_text import any_text
 from tests.derivation.held_to_autograd import random
 from tinygrad_rnn import nn
 from tinygrad_rnn.derivation.edits.edits import edits_of
@@ -234,7 +235,7 @@ PIECES = ["h", "h[t]", "[t - 1]", "Δ_t", "∂L/∂h_t", "_{t+1}", " @ ", " ∘ 
           " if ", " else "]  # fmt: skip
 
 
-@given(st.one_of(st.text(max_size=40), st.lists(st.sampled_from(PIECES), max_size=12).map("".join)))
+@given(st.one_of(any_text(max_size=40), st.lists(st.sampled_from(PIECES), max_size=12).map("".join)))
 @settings(max_examples=300, deadline=None)
 def test_any_text_gets_a_verdict(answer: str) -> None:
     mark = ELMAN.worksheet(["delta"]).check({"delta": answer}, seconds=0.0)[0]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.any_text import any_text
 from tinygrad_rnn import data as data_package
 from tinygrad_rnn.data import StreamBatches
 from tinygrad_rnn.language import CharacterVocabulary, WordVocabulary, encode_file, encode_text, load_encoded
@@ -21,7 +22,7 @@ MEGABYTE = 1_000_000
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(pieces=st.lists(st.text(max_size=20), max_size=5))
+@given(pieces=st.lists(any_text(max_size=20), max_size=5))
 def test_in_memory_and_in_a_file_alike(tmp_path: Path, pieces: list[str]) -> None:
     text = "".join(pieces)
     vocabulary = CharacterVocabulary.from_text("abc" + text)

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.any_text import any_text
 from tinygrad_rnn.language import CharacterVocabulary, WordVocabulary, separate_punctuation
 from tinygrad_rnn.language import text as text_module
 from tinygrad_rnn.language import vocabulary as vocabulary_module
 
-words = st.text(min_size=1).filter(lambda word: len(word.split()) == 1 and word == word.strip())
+words = any_text(min_size=1).filter(lambda word: len(word.split()) == 1 and word == word.strip())
 
 
 # ---------------------------------------------------------------------- order
@@ -52,7 +53,7 @@ def test_rare_symbols_can_be_left_out() -> None:
         WordVocabulary.from_text(text, unknown="<unk>", max_size=1)
 
 
-@given(st.lists(st.text()).filter(lambda texts: "".join(texts)))
+@given(st.lists(any_text()).filter(lambda texts: "".join(texts)))
 def test_many_characters_are_counted_as_few_are(texts: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary_module, "_MANY", 1)
@@ -61,7 +62,7 @@ def test_many_characters_are_counted_as_few_are(texts: list[str]) -> None:
 
 
 # ---------------------------------------------------------------------- round trips
-@given(st.text(min_size=1))
+@given(any_text(min_size=1))
 def test_every_text_survives_its_characters(text: str) -> None:
     vocabulary = CharacterVocabulary.from_text(text)
     numbers = vocabulary.encode(text)
@@ -71,14 +72,14 @@ def test_every_text_survives_its_characters(text: str) -> None:
     assert sorted(vocabulary) == sorted(set(text))
 
 
-@given(st.text(min_size=1).filter(lambda text: text.split()))
+@given(any_text(min_size=1).filter(lambda text: text.split()))
 def test_every_text_survives_its_words_but_for_spaces(text: str) -> None:
     vocabulary = WordVocabulary.from_text(text)
     assert vocabulary.decode(vocabulary.encode(text)) == " ".join(text.split())
     assert set(vocabulary) == set(text.split())
 
 
-@given(known=st.text(min_size=1), text=st.text(st.characters(), max_size=30))
+@given(known=any_text(min_size=1), text=st.text(st.characters(), max_size=30))
 def test_unknown_stands_for_everything_else(known: str, text: str) -> None:
     vocabulary = CharacterVocabulary.from_text(known, unknown="\ufffd")
     expected = "".join(c if c in known else "\ufffd" for c in text)

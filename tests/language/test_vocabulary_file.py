@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.any_text import any_text
 from tinygrad_rnn.language import CharacterVocabulary, Vocabulary, WordVocabulary
 from tinygrad_rnn.training import save_tree
 
 
 @given(
     kind=st.sampled_from([CharacterVocabulary, WordVocabulary]),
-    symbols=st.lists(st.text(min_size=1), min_size=1, unique=True),
+    symbols=st.lists(any_text(min_size=1), min_size=1, unique=True),
     with_unknown=st.booleans(),
 )
 def test_what_is_saved_comes_back(
@@ -41,8 +42,8 @@ def test_a_file_replaces_an_older_one_and_leaves_nothing_beside_it(tmp_path: Pat
 
 WHOLE = CharacterVocabulary.from_text("hello, wörld", unknown="<unk>").to_tree()
 values = st.recursive(
-    st.none() | st.booleans() | st.text(max_size=5) | st.floats() | st.integers(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    st.none() | st.booleans() | any_text(max_size=5) | st.floats() | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text(max_size=5), inner),
     max_leaves=8,
 )
 

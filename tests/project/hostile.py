@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from tests.any_text import any_text
+
 SECONDS = 10.0  # of the processor, for files of at most a few megabytes: what is quadratic takes minutes
 TIMES_THE_FILE = 30
 BYTES_BESIDES = 4 << 20
@@ -89,7 +91,7 @@ def mutated(draw: Any, value: Any, most: int = 3) -> Any:
             holder[key : key + 1] = [] if change == "take out" else [holder[key]] * 2
         elif path:
             part = holder.pop(key)
-            holder.update({} if change == "take out" else {draw(st.text(max_size=3)): part})
+            holder.update({} if change == "take out" else {draw(any_text(max_size=3)): part})
         value = value if path else holder["root"]
     return value
 

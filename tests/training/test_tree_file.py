@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.any_text import any_text
 from tests.project.hostile import npz_of
 from tinygrad_rnn.data import tree_file
 from tinygrad_rnn.training import load_tree, save_tree
@@ -26,7 +27,7 @@ LEAVES = (
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False)
-    | st.text()
+    | any_text()
     | hnp.arrays(NUMBERS, hnp.array_shapes(min_dims=0, min_side=0, max_side=3))
 )
 TREES = st.recursive(
@@ -34,7 +35,7 @@ TREES = st.recursive(
     lambda parts: (
         st.lists(parts, max_size=3)
         | st.lists(parts, max_size=3).map(tuple)
-        | st.dictionaries(st.text() | st.integers(), parts, max_size=3)
+        | st.dictionaries(any_text() | st.integers(), parts, max_size=3)
     ),
     max_leaves=8,
 )
