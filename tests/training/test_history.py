@@ -29,6 +29,19 @@ def test_the_mean_of_an_epoch_weighs_its_batches() -> None:
     assert (history.step, history.symbols, history.last_loss) == (3, 30, 5.0)
 
 
+def test_a_state_in_which_metrics_had_no_weight_of_their_own_goes_on() -> None:
+    state = short().state_dict()
+    *sums, weight, targets = state["epoch_so_far"]
+    assert weight == targets
+    resumed = History()
+    resumed.load_state_dict({**state, "epoch_so_far": [*sums, weight]})
+    resumed.end_epoch()
+    assert resumed.epoch_losses == [3.0, 5.0]
+    for wrong in (sums, [*sums, weight, targets, 1.0]):
+        with pytest.raises(ValueError, match="the epoch so far"):
+            resumed.load_state_dict({**state, "epoch_so_far": wrong})
+
+
 def test_the_clock_counts_what_went_before_an_interruption() -> None:
     history = short()
     history.start_clock()

@@ -236,10 +236,12 @@ class History(Tabular):
         self.smoothed = float(state["smoothed"])
         self.epochs = [int(step) for step in state["epochs"]]
         self.epoch_losses = [float(loss) for loss in state["epoch_losses"]]
-        *sums, weight, targets = (float(part) for part in state["epoch_so_far"])
-        if len(sums) != len(self._epoch_sums):
-            raise ValueError(f"the epoch so far has {len(sums)} sums, where {len(self._epoch_sums)} are needed")
-        self._epoch_sums, self._epoch_weights = np.array(sums), np.array([weight, targets])
+        so_far, count = [float(part) for part in state["epoch_so_far"]], len(self._epoch_sums)
+        sums, weights = so_far[:count], so_far[count:]
+        if len(weights) not in (1, 2):
+            raise ValueError(f"the epoch so far has {len(so_far)} numbers, where {count + 2} are needed")
+        self._epoch_sums = np.array(sums)
+        self._epoch_weights = np.resize(weights, 2)  # a single one from files in which metrics had none of their own
         self.validation = [(int(step), float(loss)) for step, loss in state["validation"]]
         self.symbols = int(state["symbols"])
         self._seconds_before = float(state["seconds"])
