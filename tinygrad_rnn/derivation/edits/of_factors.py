@@ -186,9 +186,7 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
                 if below.value % size == 0:  # one of several means
                     yield over(above, Number(below.value / size)), "the division by {} was left out", (Number(size),)
     elif not reads_derivatives(below):
-        for counts in (
-            parts(below, Data) if below.ndim else ()
-        ):  # the mean over all that is kept, not of each sequence's
+        for counts in parts(below, Data) if below.ndim else ():  # the mean over all that is kept, not of each sequence
             whole = broadcast(over(above, apply(reductions.sum, counts)), part.shape)
             yield whole, "divided by the sum of {}, not by {}", (counts, below)
         if not below.shape and above.shape:
