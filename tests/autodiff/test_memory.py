@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn.autodiff.memory import CACHE_LINE, aligned, own_copy
+from tinygrad_rnn.compiler.numpy_code.generated import Buffer
 
 
 def begins_with_a_line(array: np.ndarray) -> bool:
@@ -43,3 +44,9 @@ def test_parameters_begin_with_a_line_before_and_after_training() -> None:
     assert begins_with_a_line(model.W.numpy())
     model.W.data = model.W.numpy() + 1
     assert begins_with_a_line(model.W.numpy())
+
+
+def test_the_arrays_of_a_plan_begin_with_a_line() -> None:
+    arrays = [Buffer((n, 5), np.float32).allocated() for n in range(1, 40)]
+    assert all(map(begins_with_a_line, arrays))
+    assert all(array.shape == (n, 5) for n, array in enumerate(arrays, start=1))

@@ -20,8 +20,8 @@ from tinygrad_rnn import data, language, nn, optim
 from tinygrad_rnn.data import tree_file
 from tinygrad_rnn.language import LanguageModel, model_file
 
-few = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-fewer = settings(few, max_examples=40)
+few = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+fewer = settings(few, max_examples=60)
 
 
 @pytest.fixture(scope="module")
@@ -350,3 +350,18 @@ def test_settings(settings: Any, folder: Path, capsys: pytest.CaptureFixture[str
         assert answer.count("\n") == 1 and "settings.json" in answer
 
     resumed(run / "settings.json")
+
+
+@pytest.mark.parametrize("place", [("history", "smoothed"), ("optimizer", 1, "state", 0, "\x9b31m")])
+def test_an_error_repeats_no_long_text_of_a_file_and_nothing_that_controls_a_terminal(
+    place: tuple[Any, ...], tmp_path: Path
+) -> None:
+    trained(tmp_path, resume=False)
+    (path,) = tmp_path.glob("step-*.checkpoint")
+    tree = holder = tree_file.load_tree(path)
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = "a" * 100_000
+    tree_file.save_tree(tree, path)
+    _, problem = cost_of(lambda path: trained(path.parent, resume=True), path)
+    assert problem

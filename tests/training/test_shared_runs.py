@@ -106,7 +106,7 @@ def test_the_weights_of_one_process(alone: Any, shared: Path, name: str, ranks: 
 
 def test_parts_in_one_process_make_the_same_update() -> None:
     whole, _ = shared_runs.train("a stream")
-    for accumulate in (2, 7):
+    for accumulate in (2, 3, 7):
         parts, _ = shared_runs.train("a stream", accumulate=accumulate)
         np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-12)
     with pytest.raises(ValueError, match="accumulate=0"):

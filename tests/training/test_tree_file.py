@@ -63,7 +63,7 @@ def same(a: Any, b: Any) -> bool:
     return a == b
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(tree=TREES)
 def test_a_tree_comes_back_as_it_was(tree: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("tree") / "file"
@@ -116,7 +116,7 @@ def test_any_missing_end_is_noticed(tmp_path: Path) -> None:
             load_tree(path)
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(data=st.binary(max_size=200), begins_well=st.booleans())
 def test_random_bytes_are_refused(data: bytes, begins_well: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("tree") / "file"

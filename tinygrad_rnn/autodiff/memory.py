@@ -52,11 +52,11 @@ def keep_freed_memory() -> bool:
 
 
 CACHE_LINE = 64  # bytes; the size of the largest vectors, too
-SMALL_BYTES = 1024  # up to which NumPy keeps freed arrays itself, and a vector more or less is no matter
+SMALL_BYTES = 1024  # up to which an array is so few vectors that where it begins makes no difference
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """A new array that begins with a line of the cache, with arbitrary elements.
+    """A new array that begins with a line of the cache; its elements may be anything.
 
     Its memory is no array, so that it isn't taken for a view of another.
     """

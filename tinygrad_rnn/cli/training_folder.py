@@ -116,7 +116,7 @@ class TrainingFolder:
         try:
             return json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{self.settings} is damaged: {error}") from None
+            raise ValueError(f"{self.settings} is damaged: {error!s:.500}") from None
 
     def save_model(self, model: LanguageModel) -> None:
         """Write the model."""

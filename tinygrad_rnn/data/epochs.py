@@ -178,7 +178,7 @@ class Epochs(ABC):
             position = whole_number("position", state["position"], minimum=0)
             seed = None if state["seed"] is None else whole_number("seed", state["seed"], minimum=0)
         except TypeError as error:
-            raise ValueError(f"this is not a place in the data: {error}") from None
+            raise ValueError(f"this is not a place in the data: {error!s:.500}") from None
         shuffled = self._rng is not None and (position > 0 or epoch > 0)
         if position > len(self) or (seed is not None) != shuffled:
             raise ValueError(f"this is not a place in the data: position {position} of {len(self)}, seed {seed}")

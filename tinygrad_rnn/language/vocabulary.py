@@ -314,7 +314,7 @@ class Vocabulary(ABC):
         try:
             return kind(symbols, unknown)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{source} is not a vocabulary: {error}") from None
+            raise ValueError(f"{source} is not a vocabulary: {error!s:.500}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the vocabulary to ``path``, whole or not at all; an older file is replaced.

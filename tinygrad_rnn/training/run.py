@@ -15,6 +15,7 @@ import numpy as np
 from ..autodiff import stop_gradient
 from ..autodiff.errors import NotOnTensors
 from ..autodiff.scope import no_grad
+from ..autodiff.texts import printable
 from ..autodiff.trees import tree_map
 from ..data import Batch, Epochs
 from ..data.epochs import Draft
@@ -423,7 +424,7 @@ class Run:
             self._load(state)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
             self._load(before)
-            raise ValueError(f"this checkpoint is not one of this run: {error}") from error
+            raise ValueError(f"this checkpoint is not one of this run: {printable(str(error)):.500}") from error
 
     def _load(self, state: Mapping[str, Any]) -> None:
         kind, optimizer = state["optimizer"]

@@ -16,7 +16,7 @@ from .at_fault import Needed
 
 FEWEST_TERMS = 3  # of which several can be wrong; two are tried one by one
 NUMBERS = {0.0: "left out", -1.0: "taken with the other sign", 2.0: "taken twice", 0.5: "halved"}
-CLOSE = 1e-4
+NEAR = 1e-4  # the distance up to which a number is taken for a usual one
 
 
 def reweighted(line: Line, needed: Needed) -> Iterator[Edit]:
@@ -52,4 +52,4 @@ def _numbers(line: Line, place: tuple[int, ...], part: Expression, needed: Neede
     found, _, rank, _ = np.linalg.lstsq(values, wanted, rcond=1e-9)
     usual = [min((1.0, *NUMBERS), key=lambda number: abs(number - c)) for c in found]
     is_known = rank == len(alone) < len(wanted)
-    return usual if is_known and np.allclose(found, usual, atol=CLOSE) else None
+    return usual if is_known and np.allclose(found, usual, atol=NEAR) else None
