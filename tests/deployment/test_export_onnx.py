@@ -66,7 +66,7 @@ LAYERS: dict[str, Any] = {
     "MGU": over_time(nn.MGUCell(N, D)), "IndRNN": over_time(nn.IndRNNCell(N, D)),
     "Jordan": over_time(nn.JordanCell(N, D, 2)), "skips": over_time(nn.SkipRNNCell(N, D, [2, 3])),
     "layer norm inside": over_time(nn.LSTMCell(N, D, norm=partial(nn.LayerNorm, dtype=np.float64), dtype=np.float64)),
-    "layer norm around": over_time(nn.LayerNormCell(nn.GRUCell(N, D))),
+    "layer norm around": over_time(nn.LayerNormCell(nn.GRUCell(N, D, dtype=np.float64))),
     "residual": over_time(nn.ResidualCell(nn.GRUCell(N, N))),
     "stacked": over_time(nn.StackedCell([nn.GRUCell(N, D), nn.LSTMCell(D, 2)])),
     "zoneout": over_time(nn.ZoneoutCell(nn.GRUCell(N, D), 0.3)),
