@@ -68,26 +68,45 @@ def row(place: Place) -> Place:
     return place._replace(indices_of=lambda indices: place.indices_of(["t", *indices]), offset=None)
 
 
-def sliced(place: Place, of: tuple[int, ...], index: tuple[object, ...]) -> Place | None:
-    """The place of a basic index (ints, slices, None) into a Value of shape ``of``."""
+def part(
+    place: Place,
+    of: tuple[int, ...],
+    index: tuple[object, ...],
+    element: Callable[[Value, Indices, int], str] | None = None,
+) -> Place:
+    """The place of an index into a Value of shape ``of``.
+
+    As in NumPy, the axes of arrays in it stand together in their place, or in front if a slice separates two of them.
+
+    Args:
+        place: the place of the whole.
+        of: the shape of the whole.
+        index: ints, slices, None, and arrays of whole numbers, as Values.
+        element: returns the text of an element of such an array, which is a place along an axis of this length.
+    """
     index = _spelled_out(index, len(of))
-    counted: list[tuple[int | None, int, int]] = []  # for each axis of the whole: (axis of the part, start, step)
-    axis = dimension = 0
-    for part in index:
-        if part is None:
-            axis += 1
-        elif isinstance(part, slice):
-            start, _, step = part.indices(of[dimension])
-            counted.append((axis, start, step))
-            axis, dimension = axis + 1, dimension + 1
-        else:
-            counted.append((None, int(part) % of[dimension], 1))  # type: ignore[call-overload]
-            dimension += 1
+    counts = [i for i, each in enumerate(index) if not (each is None or isinstance(each, slice))]
+    ndim = max((each.ndim for each in index if isinstance(each, Value)), default=0)
+    first = counts[0] if counts and counts == list(range(counts[0], counts[-1] + 1)) else 0
 
     def back(indices: Indices) -> Indices:
-        return place.indices_of([_counted(indices, axis, start, step) for axis, start, step in counted])
+        shared, others = indices[first : first + ndim], iter([*indices[:first], *indices[first + ndim :]])
+        found: Indices = []
+        for each in index:
+            length = of[len(found)] if len(found) < len(of) else 0
+            if each is None:
+                next(others)
+            elif isinstance(each, slice):
+                start, _, step = each.indices(length)
+                found.append(_counted(next(others), start, step))
+            elif isinstance(each, Value):
+                assert element is not None
+                found.append(element(each, aligned(shared, each.shape), length))
+            else:
+                found.append(str(int(each) % length))  # type: ignore[call-overload]
+        return place.indices_of(found)
 
-    return place._replace(indices_of=back, offset=_offset(place, index, counted))
+    return place._replace(indices_of=back, offset=_offset(place, of, index))
 
 
 def _spelled_out(index: tuple[object, ...], ndim: int) -> tuple[object, ...]:
@@ -97,56 +116,18 @@ def _spelled_out(index: tuple[object, ...], ndim: int) -> tuple[object, ...]:
     return (*index[:at], *(slice(None),) * missing, *index[at + 1 :])
 
 
-def chosen(
-    place: Place, of: tuple[int, ...], index: tuple[object, ...], element: Callable[[Value, Indices, int], str]
-) -> Place:
-    """The place of an index with arrays of whole numbers in it, into a Value of shape ``of``.
-
-    As in NumPy, the axes of these arrays stand together in their place, or in front if a slice separates two of them.
-
-    Args:
-        place: the place of the whole.
-        of: the shape of the whole.
-        index: ints, slices, None, and arrays, as Values.
-        element: returns the text of an element of such an array, which is a place along an axis of this length.
-    """
-    index = _spelled_out(index, len(of))
-    counts = [i for i, part in enumerate(index) if not (part is None or isinstance(part, slice))]
-    ndim = max(part.ndim if isinstance(part, Value) else 0 for part in index)
-    first = counts[0] if counts == list(range(counts[0], counts[-1] + 1)) else 0
-
-    def back(indices: Indices) -> Indices:
-        shared, others = indices[first : first + ndim], iter([*indices[:first], *indices[first + ndim :]])
-        found: Indices = []
-        for part in index:
-            length = of[len(found)] if len(found) < len(of) else 0
-            if part is None:
-                next(others)
-            elif isinstance(part, slice):
-                start, _, step = part.indices(length)
-                found.append(_counted([next(others)], 0, start, step))
-            elif isinstance(part, Value):
-                found.append(element(part, aligned(shared, part.shape), length))
-            else:
-                found.append(str(int(part) % length))  # type: ignore[call-overload]
-        return place.indices_of(found)
-
-    return place._replace(indices_of=back, offset=None, transposed=False)
-
-
-def _counted(indices: Indices, axis: int | None, start: int, step: int) -> str:
-    if axis is None:
-        return str(start)
-    text = indices[axis] if step == 1 else f"{step} * ({indices[axis]})"
+def _counted(index: str, start: int, step: int) -> str:
+    text = index if step == 1 else f"{step} * ({index})"
     return text if start == 0 else f"{start} + {text}"
 
 
-def _offset(place: Place, index: tuple[object, ...], counted: list[tuple[int | None, int, int]]) -> int | None:
+def _offset(place: Place, of: tuple[int, ...], index: tuple[object, ...]) -> int | None:
     """The offset of the matrix of a part, if the part has all rows and adjacent columns; else None."""
-    plain = all(isinstance(part, slice) for part in index) and not place.transposed and counted
-    if not plain or place.offset is None or any(start or step != 1 for _, start, step in counted[:-1]):
+    counted = [each.indices(n) for each, n in zip(index, of) if isinstance(each, slice)]
+    if place.offset is None or place.transposed or not counted or len(counted) < len(index):
         return None
-    return place.offset + counted[-1][1] if counted[-1][2] == 1 else None
+    *rows, (start, _, step) = counted
+    return place.offset + start if step == 1 and all((r[0], r[2]) == (0, 1) for r in rows) else None
 
 
 def viewed(value: Value, place: Place) -> Place | None:
@@ -154,7 +135,7 @@ def viewed(value: Value, place: Place) -> Place | None:
     base = value.args[0]
     if value.op is indexing.getitem:
         index = value.args[1]
-        return sliced(place, base.shape, index if isinstance(index, tuple) else (index,))
+        return part(place, base.shape, index if isinstance(index, tuple) else (index,))
     if value.op in (shape.reshape, shape.expand_dims, shape.squeeze):
         return _regrouped(place, base.shape, value.shape)
     if value.op is shape.broadcast_to:
@@ -163,24 +144,14 @@ def viewed(value: Value, place: Place) -> Place | None:
             indices_of=lambda indices: place.indices_of(aligned(indices[missing:], base.shape)),
             offset=place.offset if value.shape == base.shape else None,
         )
-    if value.op is shape.transpose and len(value.args) == 1 and not value.keywords:
-        return place._replace(
-            indices_of=lambda indices: place.indices_of(indices[::-1]),
-            transposed=base.ndim == 2 and not place.transposed,
-        )
     if value.op in (shape.transpose, shape.moveaxis, shape.swapaxes):
-        return _reordered(place, value)
+        order = order_of_axes(value)
+        return place._replace(
+            indices_of=lambda indices: place.indices_of([indices[order.index(axis)] for axis in range(base.ndim)]),
+            offset=place.offset if order == [1, 0] else None,
+            transposed=not place.transposed,
+        )
     return None
-
-
-def _reordered(place: Place, value: Value) -> Place:
-    """The place of a Value whose axes stand in another order."""
-    base, order = value.args[0], order_of_axes(value)
-
-    def back(indices: Indices) -> Indices:
-        return place.indices_of([indices[order.index(axis)] for axis in range(base.ndim)])
-
-    return place._replace(indices_of=back, offset=None, transposed=False)
 
 
 def _regrouped(place: Place, old: tuple[int, ...], new: tuple[int, ...]) -> Place | None:

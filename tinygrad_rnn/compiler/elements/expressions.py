@@ -15,14 +15,12 @@ from .. import thresholds
 from ..graph.trace import stop_gradient
 from ..graph.values import Value
 
-Expression = Callable[..., str]
-
-BINARY = {
+BITS = {np.bitwise_and: "&", np.bitwise_or: "|", np.bitwise_xor: "^"}  # whole numbers; for conditions they are logical
+OPERATORS = {
     elementwise.add: "+", elementwise.subtract: "-", elementwise.multiply: "*", elementwise.divide: "/",
     np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",
-    np.logical_and: "and", np.logical_or: "or", np.logical_xor: "!=",
+    np.logical_and: "and", np.logical_or: "or", np.logical_xor: "!=", **BITS,
 }  # fmt: skip
-BITS = {np.bitwise_and: "&", np.bitwise_or: "|", np.bitwise_xor: "^"}  # whole numbers; for conditions they are logical
 OF_CONDITIONS = {
     np.bitwise_and: "and", np.bitwise_or: "or", np.bitwise_xor: "!=",
     elementwise.multiply: "and", elementwise.add: "or", elementwise.minimum: "and", elementwise.maximum: "or",
@@ -31,34 +29,55 @@ COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, n
 LOGIC = {np.logical_and, np.logical_or, np.logical_xor, np.logical_not}
 
 # Machine code has these under NumPy's names.
-BY_NAME = """
+OF_ONE = """
     log2 log10 exp2 expm1 sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh arcsinh arccosh arctanh
     floor ceil trunc rint fabs degrees radians
 """
+OF_TWO = "fmod copysign hypot arctan2"
 TESTS = (np.isnan, np.isinf, np.isfinite, np.signbit)  # of numbers
-SOFTPLUS = "(log1p_of_share{0}(exp{0}(-abs({1}))) + (f{0}(0.0) if {1} <= f{0}(0.0) else {1}))"
+RECTIFIED = "({real}(0.0) if {0} <= {real}(0.0) else {0})"
+SOFTPLUS = f"(log1p_of_share{{bits}}(exp{{bits}}(-abs({{0}}))) + {RECTIFIED})"
+# The first of two numbers if a condition holds, else the second; the second of two equal ones, as NumPy does.
+CHOICE = "({{0}} if ({}) else {{1}})"
 
-# Functions of one number, by the name that generated code calls them by; {} is 32 or 64.
-UNARY = {
-    activations.logistic: "sigmoid{}({})",
-    elementwise.tanh: "tanh{}({})",
-    elementwise.exp: "exp{}({})",
-    elementwise.log: "log{}({})",
-    elementwise.log1p: "log1p{}({})",
-    elementwise.square: "({1} * {1})",
-    elementwise.negative: "(-{1})",
-    stop_gradient: "{1}",
-    elementwise.absolute: "abs({1})",
-    elementwise.reciprocal: "(f{0}(1.0) / {1})",
-    activations.rectifier: "(f{0}(0.0) if {1} <= f{0}(0.0) else {1})",
-    elementwise.sign: "(f{0}(1.0) if {1} > f{0}(0.0) else f{0}(-1.0) if {1} < f{0}(0.0) else abs({1}))",
+# The text of an operation on numbers: {0}, {1}, ... of the type {real}, f32 or f64, which has so many {bits}.
+TEXTS: dict[Any, str] = {
+    **{op: f"({{0}} {sign} {{1}})" for op, sign in OPERATORS.items()},
+    **{getattr(elementwise, name): f"np.{name}({{0}})" for name in OF_ONE.split()},
+    **{getattr(elementwise, name): f"np.{name}({{0}}, {{1}})" for name in OF_TWO.split()},
+    **{test: f"np.{test.__name__}({{0}})" for test in TESTS},
+    activations.logistic: "sigmoid{bits}({0})",
+    elementwise.tanh: "tanh{bits}({0})",
+    elementwise.exp: "exp{bits}({0})",
+    elementwise.log: "log{bits}({0})",
+    elementwise.log1p: "log1p{bits}({0})",
+    elementwise.square: "({0} * {0})",
+    elementwise.negative: "(-{0})",
+    stop_gradient: "{0}",
+    elementwise.absolute: "abs({0})",
+    elementwise.reciprocal: "({real}(1.0) / {0})",
+    activations.rectifier: RECTIFIED,
+    elementwise.sign: "({real}(1.0) if {0} > {real}(0.0) else {real}(-1.0) if {0} < {real}(0.0) else abs({0}))",
     activations.soft_rectifier: SOFTPLUS,
-    activations.log_logistic: f"(-{SOFTPLUS.replace('{1}', '(-{1})')})",
-    special.error_function: "f{0}(erf({1}))",
-    np.logical_not: "(not {1})",
-    np.invert: "(~{1})",
-    **{getattr(elementwise, name): f"np.{name}({{1}})" for name in BY_NAME.split()},
-    **{test: f"np.{test.__name__}({{1}})" for test in TESTS},
+    activations.log_logistic: f"(-{SOFTPLUS.replace('{0}', '(-{0})')})",
+    special.error_function: "{real}(erf({0}))",
+    np.logical_not: "(not {0})",
+    np.invert: "(~{0})",
+    elementwise.maximum: CHOICE.format("{0} > {1} or {0} != {0}"),
+    elementwise.minimum: CHOICE.format("{0} < {1} or {0} != {0}"),
+    elementwise.fmax: CHOICE.format("{0} > {1} or {1} != {1}"),
+    elementwise.fmin: CHOICE.format("{0} < {1} or {1} != {1}"),
+    elementwise.power_of: "({0} ** {1})",
+    elementwise.floor_divide: "floor_divide{bits}({0}, {1})",
+    elementwise.remainder: "remainder({0}, {1})",
+    elementwise.heaviside: "({real}(0) if {0} < 0 else {real}(1) if {0} > 0 else {1} if {0} == 0 else {0})",
+    elementwise.where: "({1} if {0} else {2})",
+    log_probabilities.logaddexp: "logaddexp{bits}({0}, {1})",
+    log_probabilities.logaddexp2: "np.logaddexp2({0}, {1})",
+}
+OF_WHOLE_NUMBERS = {
+    elementwise.floor_divide: "(i64(0) if {1} == 0 else {0} // {1})",
+    elementwise.remainder: "(i64(0) if {1} == 0 else {0} % {1})",
 }
 
 
@@ -76,14 +95,12 @@ def expression(value: Value, args: list[str]) -> str | None:
         return f"({args[0]} {OF_CONDITIONS[value.op]} {args[1]})"
     if computed.kind == "b" and value.op is np.invert:
         return f"(not {args[0]})"
-    if value.op in BINARY or value.op in BITS:
-        text = f"({args[0]} {BINARY.get(value.op) or BITS[value.op]} {args[1]})"
-    elif value.op in UNARY:
-        text = UNARY[value.op].format("64" if computed == np.float64 else "32", args[0])
-    elif value.op in DIVIDES and computed.kind == "i":
-        text = DIVIDES[value.op].format(*args)
+    real = number_type(computed)
+    if value.op in FORMS:
+        text = FORMS[value.op](value, real, *args)
     else:
-        text = OTHERS[value.op](value, number_type(computed), *args)
+        texts = OF_WHOLE_NUMBERS if computed.kind == "i" and value.op in OF_WHOLE_NUMBERS else TEXTS
+        text = texts[value.op].format(*args, real=real, bits=real[1:])
     is_narrow = value.dtype.kind in "iu" and value.dtype != np.int64
     return converted(text, np.dtype(np.int64), value.dtype) if is_narrow else text
 
@@ -98,20 +115,10 @@ def _power(value: Value, real: str, x: str) -> str:
     return f"({x} ** {number(exponent, real)})"
 
 
-def _choice(condition: str) -> Expression:
-    """The first of two numbers if a condition holds, else the second; the second of two equal ones, as NumPy does."""
-    text = f"({{0}} if ({condition}) else {{1}})"
-    return lambda value, real, x, y: text.format(x, y)
-
-
-_larger = _choice("{0} > {1} or {0} != {0}")
-_smaller = _choice("{0} < {1} or {0} != {0}")
-
-
 def _clip(value: Value, real: str, x: str, low: str, high: str) -> str:
     """The expression of a clip; as in NumPy, crossed bounds give the upper one, and a NaN bound gives NaN."""
-    x = x if value.args[1] is None else _larger(value, real, x, low)
-    return x if value.args[2] is None else _smaller(value, real, x, high)
+    x = x if value.args[1] is None else TEXTS[elementwise.maximum].format(x, low)
+    return x if value.args[2] is None else TEXTS[elementwise.minimum].format(x, high)
 
 
 def _rounded(value: Value, real: str, x: str, *_: str) -> str:
@@ -131,46 +138,17 @@ def _finite(value: Value, real: str, x: str) -> str:
     return f"({nan} if {x} != {x} else {top} if {x} == np.inf else {bottom} if {x} == -np.inf else {x})"
 
 
-def _of_two(name: str) -> Expression:
-    return lambda value, real, x, y: f"np.{name}({x}, {y})"
-
-
-def _step(value: Value, real: str, x: str, at_zero: str) -> str:
-    return f"({real}(0) if {x} < 0 else {real}(1) if {x} > 0 else {at_zero} if {x} == 0 else {x})"
-
-
-OTHERS: dict[Any, Expression] = {
+FORMS: dict[Any, Callable[..., str]] = {
     elementwise.power_by_number: _power,
-    elementwise.maximum: _larger,
-    elementwise.minimum: _smaller,
-    elementwise.fmax: _choice("{0} > {1} or {1} != {1}"),
-    elementwise.fmin: _choice("{0} < {1} or {1} != {1}"),
     elementwise.clipped: _clip,
     elementwise.rounded: _rounded,
     elementwise.finite: _finite,
-    elementwise.power_of: lambda value, real, x, y: f"({x} ** {y})",
-    elementwise.floor_divide: lambda value, real, x, y: f"floor_divide{real[1:]}({x}, {y})",
-    elementwise.remainder: lambda value, real, x, y: f"remainder({x}, {y})",
-    elementwise.fmod: _of_two("fmod"),
-    elementwise.copysign: _of_two("copysign"),
-    elementwise.heaviside: _step,
-    elementwise.hypot: _of_two("hypot"),
-    elementwise.arctan2: _of_two("arctan2"),
-    log_probabilities.logaddexp: lambda value, real, x, y: f"logaddexp{real[1:]}({x}, {y})",
-    log_probabilities.logaddexp2: _of_two("logaddexp2"),
-    elementwise.where: lambda value, real, condition, x, y: f"({x} if {condition} else {y})",
 }
-DIVIDES = {
-    elementwise.floor_divide: "(i64(0) if {1} == 0 else {0} // {1})",
-    elementwise.remainder: "(i64(0) if {1} == 0 else {0} % {1})",
-}
-
-
-ARITHMETIC = {elementwise.add, elementwise.subtract, elementwise.multiply}
 # Operations that whole numbers have, too, in 64 bits; a result of fewer bits is wrapped, as in NumPy.
 WHOLE = {
-    *ARITHMETIC, elementwise.where, elementwise.negative, elementwise.absolute, elementwise.square,
-    elementwise.maximum, elementwise.minimum, elementwise.clipped, stop_gradient, np.invert, *DIVIDES, *BITS,
+    elementwise.add, elementwise.subtract, elementwise.multiply, elementwise.where, elementwise.negative,
+    elementwise.absolute, elementwise.square, elementwise.maximum, elementwise.minimum, elementwise.clipped,
+    stop_gradient, np.invert, *OF_WHOLE_NUMBERS, *BITS,
 }  # fmt: skip
 TYPES = set(map(np.dtype, ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "f4", "f8")))
 THROUGH_32_BITS = set(map(np.dtype, ("i1", "i2", "i4", "u1", "u2")))  # NumPy's way from a float: NaN is then no place
@@ -190,7 +168,7 @@ def computed_in(value: Value) -> np.dtype | None:
     op = value.op
     if op is shape.cast:
         return value.args[0].dtype if {value.args[0].dtype, value.dtype} <= TYPES else None
-    if not any(op in table for table in (BINARY, UNARY, OTHERS, BITS)):
+    if op not in TEXTS and op not in FORMS:
         return None
     dtypes = [a.dtype for a in value.args if isinstance(a, (Value, np.generic))]
     if not {value.dtype, *dtypes} <= TYPES:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import cumulative, indexing, shape
-from ..elements.addresses import Place, aligned, chosen, sliced
+from ..elements.addresses import Place, aligned, part
 from ..elements.expressions import TYPES, WHOLE_NUMBER, converted, literal
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, name_of_operation
@@ -94,11 +94,9 @@ class Pieces:
     def _part(self, value: Value, place: Place, index: Any) -> tuple[Place, tuple[int, ...]]:
         """The place of a part of a Value that lies in a place, and the shape of the part."""
         index = index if isinstance(index, tuple) else (index,)
-        if not {value.dtype, *(part.dtype for part in index if isinstance(part, Value))} <= TYPES:
+        if not {value.dtype, *(each.dtype for each in index if isinstance(each, Value))} <= TYPES:
             raise NoMachineCode(f"an index into elements of type {value.dtype}")
-        shape = indexing.selected_shape(value.shape, index)
-        part = sliced(place, value.shape, index) if indexing.is_basic(index) else None
-        return part or chosen(place, value.shape, index, self._place_along), shape
+        return part(place, value.shape, index, self._place_along), indexing.selected_shape(value.shape, index)
 
     def _place_along(self, index: Value, indices: list[str], length: int) -> str:
         """The text of an element of an index: a place along an axis, checked and counted from the front."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Set
 
 from ...autodiff.rules import shape
-from ..elements.addresses import Place, sliced, viewed, whole
+from ..elements.addresses import Place, part, viewed, whole
 from ..elements.expressions import TYPES
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, name_of_operation, operands
@@ -121,12 +121,11 @@ class Placement:
         if value.keywords["axis"] is None:
             raise NoMachineCode("a concatenation of flattened arrays")
         self.home(value)
-        for part in parts_of(value, computed):
-            index = (*(slice(None),) * (part.axis % value.ndim), slice(part.start, part.stop))
+        for one in parts_of(value, computed):
+            index = (*(slice(None),) * (one.axis % value.ndim), slice(one.start, one.stop))
             for target in self.writes[value]:
-                place = sliced(target, value.shape, index)
-                assert place is not None
-                if part.is_in_place:
-                    self.write_to(place, part.piece)
+                place = part(target, value.shape, index)
+                if one.is_in_place:
+                    self.write_to(place, one.piece)
                 else:
-                    self.parts.setdefault(value, []).append((place, part.piece))
+                    self.parts.setdefault(value, []).append((place, one.piece))
