@@ -327,8 +327,9 @@ def test_large_arrays_are_those_of_the_call_before(large_arrays):
 
     def places():
         np.sum(fast(xs, h)[1]).backward()
-        (room,) = fast.prepared(xs, h).executable._waiting
-        return sorted(a.unsafe_buffer_pointer() for a in [*room.forward, *room.backward])
+        executable = fast.prepared(xs, h).executable
+        (forward,), (backward,) = executable.forward.waiting, executable.backward.waiting
+        return sorted(a.unsafe_buffer_pointer() for a in [*forward, *backward])
 
     assert places() and places() == places()
 
@@ -340,7 +341,7 @@ def test_a_loop_fills_no_array_for_which_there_is_room(large_arrays):
     filled = re.compile(rf"broadcast_in_dim.*-> tensor<{T}x{B}x{d}xf64>")
     with precision.as_numpy_computes():
         texts = [
-            executable.forward.lower(executable.room().forward, *inputs).as_text(),
+            executable.forward.run.lower(executable.forward.room(), *inputs).as_text(),
             jax.jit(executable.passes.forward).lower(*inputs).as_text(),
         ]
     assert [bool(filled.search(text)) for text in texts] == [False, True]

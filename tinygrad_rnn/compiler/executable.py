@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -49,7 +50,6 @@ class Executable(ABC):
         self.notes: list[str] = []
         self._starts: dict[tuple[bool, ...], Start] = {}
         self._places: dict[tuple[bool, ...], list[int | None]] = {} if other is None else other._places
-        self._waiting: list[Any] = [] if other is None else other._waiting  # memory of earlier calls
 
     def at(self: Same, sizes: tuple[int, ...]) -> Same:
         """The executable itself: it is for arguments of certain sizes."""
@@ -62,11 +62,6 @@ class Executable(ABC):
     @abstractmethod
     def source(self) -> str:
         """The generated code, as text."""
-
-    def take_back(self, memory: Any) -> None:
-        """Keep memory for the next call, unless enough is kept already."""
-        if len(self._waiting) < thresholds.MOST_WAITING:
-            self._waiting.append(memory)
 
     def start(self, used: tuple[bool, ...]) -> Start:
         """The start of the backward pass.
@@ -137,6 +132,7 @@ class GeneratedExecutable(Executable):
         other: GeneratedExecutable | None = None,
     ) -> None:
         super().__init__(program, output_shapes, other)
+        self._waiting: deque[Memory] = deque(maxlen=thresholds.MOST_WAITING) if other is None else other._waiting
         self.code = code
         self.buffers = list(code.buffers.values())
         self.notes = [f"a loop calls NumPy at each step, because {why}" for why in dict.fromkeys(code.left_to_numpy)]
@@ -250,4 +246,4 @@ class GeneratedRun:
         return found
 
     def __del__(self) -> None:
-        self._executable.take_back(self._memory)
+        self._executable._waiting.append(self._memory)

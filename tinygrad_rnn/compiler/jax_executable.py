@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from .executable import Executable, Run
 from .generate import scheduled
 from .graph.values import Value
 from .jax_code import places
-from .jax_code.passes import Both, Pass, passes_of
+from .jax_code.passes import Found, Pass, passes_of
 from .jax_code.precision import as_jax_has_it, as_numpy_computes
 from .loops.fission import Cheap
 from .program.program import Program
@@ -34,19 +35,59 @@ def on_jax(program: Program, wanted: Sequence[bool]) -> JaxExecutable:
     return JaxLoss(program) if is_loss else JaxExecutable(program)
 
 
-class JaxExecutable(Executable):
-    """A program on JAX's first device.
+class PassInRoom:
+    """A compiled pass, and arrays of its earlier calls that XLA may overwrite: its room.
 
     XLA takes new memory for each call. On a CPU, the system has to clear the pages of large arrays before they are
-    written, which takes as long as a fifth of an LSTM's step. So each pass gets *room* from an earlier one: its large
-    arrays, which XLA may overwrite.
+    written, which takes as long as a fifth of an LSTM's step.
+
+    Args:
+        a_pass: the pass.
+
+    Attributes:
+        run: the compiled function; its first argument is room.
+        waiting: the room of earlier calls, in tuples: to JAX, a list would be another form of argument.
+    """
+
+    def __init__(self, a_pass: Pass) -> None:
+        def run(room: Any, *args: Any) -> Any:
+            return a_pass(*args, room=room)
+
+        self.a_pass = a_pass
+        self.run = jax.jit(run, donate_argnums=0, keep_unused=True)
+        self.waiting: deque[tuple[Any, ...]] = deque(maxlen=thresholds.MOST_WAITING)
+        self._forms = tuple(map(_form, a_pass.room))
+
+    def traced(self, *forms: Any) -> Found:
+        """The forms of its results; so an operation without a JAX form is refused before anything runs."""
+        with as_numpy_computes():
+            found: Found = self.run.eval_shape(self._forms, *forms)
+            return found
+
+    def room(self) -> tuple[Any, ...]:
+        """The room of an earlier call, or new room."""
+        try:
+            return self.waiting.pop()
+        except IndexError:  # a test before the pop would let another thread take the last one in between
+            return tuple(np.empty(form.shape, form.dtype) for form in self._forms)
+
+    def __call__(self, *args: Any) -> Found:
+        """The results for these arguments."""
+        with as_numpy_computes():
+            given = (np.asarray(a, as_jax_has_it(a.dtype)) if isinstance(a, np.ndarray) else a for a in args)
+            found: Found = self.run(self.room(), *given)
+            return found
+
+
+class JaxExecutable(Executable):
+    """A program on JAX's first device.
 
     Args:
         program: the program to compute.
 
     Attributes:
-        passes: both passes, as parts for larger functions of JAX.
-        forward: the forward pass, compiled; its first argument is room.
+        passes: its passes, as parts for larger functions of JAX.
+        forward: the forward pass, compiled.
         backward: the backward pass, likewise; None for a program without.
 
     Raises:
@@ -55,31 +96,15 @@ class JaxExecutable(Executable):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self.passes = passes = passes_of(program, _has_room)
-        self.forward = _in_room(passes.forward)
-        self.backward = None if passes.backward is None else _in_room(passes.backward)
+        self.passes = passes_of(program, _has_room)
+        self.forward = PassInRoom(self.passes.forward)
+        self.backward = None if self.passes.backward is None else PassInRoom(self.passes.backward)
         self._trace()
 
     def _trace(self) -> None:
-        """Trace with JAX at once, so that an operation without a JAX form is refused before anything runs."""
-        with as_numpy_computes():
-            self._forms = Room(*(_forms_of_room(a_pass) for a_pass in (self.passes.forward, self.passes.backward)))
-            made = self.forward.eval_shape(self._forms.forward, *map(_form, self.program.inputs))
-            if self.backward is not None:
-                cotangents = tuple(map(_form, self.program.cotangents))
-                self.backward.eval_shape(self._forms.backward, cotangents, made.saved)
-
-    def room(self) -> Room:
-        """The room of an earlier call, or new room."""
-        try:
-            return self._waiting.pop()
-        except IndexError:  # a test before the pop would let another thread take the last one in between
-            return Room(*(tuple(np.empty(form.shape, form.dtype) for form in forms) for forms in self._forms))
-
-    def kept_in_room(self, saved: Sequence[Any]) -> list[Any]:
-        """The arrays that the forward pass saved in its room."""
-        room = {*self.passes.forward.room}
-        return [a for v, a in zip(self.passes.saved, saved) if v in room]
+        found = self.forward.traced(*map(_form, self.program.inputs))
+        if self.backward is not None:
+            self.backward.traced(*map(_form, self.program.cotangents), *found.saved)
 
     def run(self, inputs: Sequence[np.ndarray]) -> Run:
         """Compute the outputs."""
@@ -88,13 +113,11 @@ class JaxExecutable(Executable):
     def source(self) -> str:
         """The two passes in JAX's notation."""
         with as_numpy_computes():
-            inputs, cotangents = (
-                tuple(map(_form, values)) for values in (self.program.inputs, self.program.cotangents)
-            )
+            inputs = list(map(_form, self.program.inputs))
             texts = [str(jax.make_jaxpr(self.passes.forward)(*inputs))]
             if self.passes.backward is not None:
                 saved = jax.eval_shape(self.passes.forward, *inputs).saved
-                texts.append(str(jax.make_jaxpr(self.passes.backward)(cotangents, saved)))
+                texts.append(str(jax.make_jaxpr(self.passes.backward)(*map(_form, self.program.cotangents), *saved)))
         return "\n\n".join(texts)
 
 
@@ -109,7 +132,7 @@ class JaxLoss(JaxExecutable):
         program: the program to compute.
 
     Attributes:
-        both: both passes as one, compiled; its first argument is room.
+        both: both passes as one, compiled.
         cotangent: that of the last backward pass; 1 before there was one.
 
     Raises:
@@ -117,64 +140,19 @@ class JaxLoss(JaxExecutable):
     """
 
     def _trace(self) -> None:
-        self.both = _in_room(self.passes.both)
         (cotangent,) = self.program.cotangents
-        with as_numpy_computes():
-            self._forms = Room(_forms_of_room(self.passes.both), ())
-            self.both.eval_shape(self._forms.forward, (_form(cotangent),), *map(_form, self.program.inputs))
+        self.both = PassInRoom(self.passes.both)
+        self.both.traced(*map(_form, [cotangent, *self.program.inputs]))
         self.cotangent = np.ones((), cotangent.dtype)
 
     def run(self, inputs: Sequence[np.ndarray]) -> Run:
         """Compute the loss and its gradients."""
         return JaxLossRun(self, inputs)
 
-    def computed(self, inputs: Sequence[np.ndarray], cotangent: Any) -> Both:
-        """The loss, and its gradients for this cotangent.
-
-        Raises:
-            IndexError: an index pointed past the end of an axis, or a matrix was singular.
-        """
-        room = self.room()
-        with as_numpy_computes():
-            found: Both = self.both(room.forward, (cotangent,), *_given(inputs))
-        self.take_back(Room(found.series, ()))
-        _check(found.in_range)
-        return found
-
-
-class Room(NamedTuple):
-    """Large arrays that may be overwritten, in tuples: to JAX, a list would be another form of argument.
-
-    Attributes:
-        forward: for the forward pass.
-        backward: for the backward pass.
-    """
-
-    forward: tuple[Any, ...]
-    backward: tuple[Any, ...]
-
 
 def _has_room(value: Value) -> bool:
     """Return True for a large array on a CPU: other devices keep freed memory for reuse."""
     return jax.default_backend() == "cpu" and value.nbytes >= thresholds.SMALLEST_ROOM
-
-
-def _in_room(a_pass: Pass) -> Any:
-    """A compiled pass that takes room before its arguments."""
-
-    def run(room: Any, *args: Any) -> Any:
-        return a_pass(*args, room=room)
-
-    return jax.jit(run, donate_argnums=0, keep_unused=True)
-
-
-def _forms_of_room(a_pass: Pass | None) -> tuple[Any, ...]:
-    return tuple(map(_form, a_pass.room)) if a_pass else ()
-
-
-def _given(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The inputs, in types that JAX has."""
-    return [np.asarray(a, as_jax_has_it(a.dtype)) for a in inputs]
 
 
 def _check(in_range: Any) -> None:
@@ -193,32 +171,30 @@ class JaxRun:
         IndexError: an index pointed past the end of an axis, or a matrix was singular.
     """
 
-    __slots__ = ("_executable", "_room", "_saved", "inputs", "outputs")
+    __slots__ = ("_executable", "_found", "inputs", "outputs")
 
     def __init__(self, executable: JaxExecutable, inputs: Sequence[np.ndarray]) -> None:
         self._executable, self.inputs = executable, inputs
-        self._room: Room | None = None  # None while a pass writes there, since that may fail
-        room = executable.room()
-        with as_numpy_computes():
-            series, self._saved, outputs, in_range = executable.forward(room.forward, *_given(inputs))
-        self._room = room._replace(forward=(*series, *executable.kept_in_room(self._saved)))
-        _check(in_range)
-        self.outputs = tuple(map(np.asarray, outputs))
+        self._found: Found | None = None  # if the pass fails
+        self._found = executable.forward(*inputs)
+        _check(self._found.in_range)
+        self.outputs = tuple(map(np.asarray, self._found.results))
 
     def gradients(self, cotangents: Sequence[Any]) -> tuple[np.ndarray, ...]:
         """The gradients, in the order of ``program.gradients``, from a cotangent for each output."""
         backward = self._executable.backward
-        if backward is None:  # the outputs depend on nothing whose gradient is wanted
+        if backward is None or self._found is None:  # the outputs depend on nothing whose gradient is wanted
             return ()
-        room, self._room = self._room or self._executable.room(), None
-        with as_numpy_computes():
-            series, gradients = backward(room.backward, tuple(cotangents), self._saved)
-            self._room = room._replace(backward=series)
-            return tuple(map(np.array, gradients))
+        found = backward(*cotangents, *self._found.saved)
+        backward.waiting.append(found.series)
+        return tuple(map(np.array, found.results))
 
     def __del__(self) -> None:
-        if self._room is not None:
-            self._executable.take_back(self._room)
+        if self._found is not None:
+            a_pass = self._executable.forward.a_pass
+            kept = {*a_pass.room}
+            saved = (a for v, a in zip(a_pass.saved, self._found.saved) if v in kept)
+            self._executable.forward.waiting.append((*self._found.series, *saved))
 
 
 class JaxLossRun:
@@ -232,22 +208,31 @@ class JaxLossRun:
         IndexError: an index pointed past the end of an axis, or a matrix was singular.
     """
 
-    __slots__ = ("_cotangent", "_executable", "_found", "inputs", "outputs")
+    __slots__ = ("_cotangent", "_executable", "_gradients", "inputs", "outputs")
 
     def __init__(self, executable: JaxLoss, inputs: Sequence[np.ndarray]) -> None:
         self._executable, self.inputs = executable, inputs
-        self._cotangent = executable.cotangent
-        self._found = executable.computed(inputs, self._cotangent)
-        self.outputs = tuple(map(np.asarray, self._found.outputs))
+        self.outputs = self._computed(executable.cotangent)
+
+    def _computed(self, cotangent: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Compute the loss, which is returned, and its gradients for this cotangent."""
+        both = self._executable.both
+        found = both(cotangent, *self.inputs)
+        both.waiting.append(found.series)
+        _check(found.in_range)
+        loss, *self._gradients = found.results
+        self._cotangent = cotangent
+        return (np.asarray(loss),)
 
     def gradients(self, cotangents: Sequence[Any]) -> tuple[np.ndarray, ...]:
         """The gradients, in the order of ``program.gradients``, from the cotangent of the loss."""
         (cotangent,) = cotangents
         if cotangent != self._cotangent:
-            self._executable.cotangent = self._cotangent = np.array(cotangent)
-            self._found = self._executable.computed(self.inputs, self._cotangent)
-        return tuple(map(np.array, self._found.gradients))
+            self._executable.cotangent = np.array(cotangent)
+            self._computed(self._executable.cotangent)
+        return tuple(map(np.array, self._gradients))
 
 
 def _form(value: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(value.shape, as_jax_has_it(value.dtype))
+    with as_numpy_computes():
+        return jax.ShapeDtypeStruct(value.shape, as_jax_has_it(value.dtype))

@@ -155,9 +155,7 @@ class OnDevice:
             places = executable.start((True, *[False] * (len(outputs) - 1))).places
             reached = [(self._places[id(a)], place) for a, place in zip(call.inputs, places) if place is not None]
             is_parameter = [id(a) in self._places for a in call.inputs]
-            run = steps.loss_and_gradients(
-                executable.program, executable.passes, is_parameter, [place for _, place in reached]
-            )
+            run = steps.loss_and_gradients(executable.passes, is_parameter, [place for _, place in reached])
             run = run if parts == 1 else steps.over_devices(run, self._mesh)
             self._steps[key] = executable, jax.jit(run), [number for number, _ in reached]
         _, run, reached_numbers = self._steps[key]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ..program.program import Program
 from . import places
-from .passes import Forward, passes_of
+from .passes import Found, passes_of
 from .precision import as_jax_has_it
 
 
@@ -32,7 +32,7 @@ def with_own_gradient(program: Program) -> Callable[..., tuple[Any, ...]]:
             g if v.dtype.kind == "f" else jnp.zeros(v.shape, as_jax_has_it(v.dtype))
             for v, g in zip(program.outputs, cotangents)
         ]
-        found = dict(zip(program.gradients, passes.backward(given, saved).gradients))
+        found = dict(zip(program.gradients, passes.backward(*given, *saved).results))
         return tuple(found.get(v) for v in program.inputs)  # None stands for zeros
 
     run.defvjp(forward, backward)
@@ -45,9 +45,9 @@ def without_gradient(program: Program) -> Callable[..., tuple[Any, ...]]:
     return lambda *inputs: _checked(passes.forward(*inputs))[0]
 
 
-def _checked(found: Forward) -> tuple[Any, Any]:
+def _checked(found: Found) -> tuple[Any, Any]:
     """The outputs of a forward pass, NaN if an index pointed past the end, and the values that it saved."""
-    _, saved, outputs, in_range = found
+    outputs, in_range = found.results, found.in_range
     if isinstance(in_range, jax.core.Tracer) or not places.as_bool(in_range):
         outputs = tuple(jnp.where(in_range, y, jnp.nan) if y.dtype.kind == "f" else y for y in outputs)
-    return outputs, saved
+    return outputs, found.saved

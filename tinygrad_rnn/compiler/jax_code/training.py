@@ -11,7 +11,6 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from ...autodiff.errors import CannotCompile
-from ..program.program import Program
 from .passes import Passes
 from .precision import as_numpy_computes
 from .stand_in import StandIn, lifted, no_form, plain
@@ -36,15 +35,14 @@ class Found(NamedTuple):
 
 
 def loss_and_gradients(
-    program: Program, passes: Passes, is_parameter: Sequence[bool], places: Sequence[int]
+    passes: Passes, is_parameter: Sequence[bool], places: Sequence[int]
 ) -> Callable[[Any, Any, Any], Found]:
     """A function of the parameters, the other inputs, and the share of the loss.
 
     Args:
-        program: a program whose first output is the loss.
-        passes: its passes.
+        passes: those of a program whose first output is the loss.
         is_parameter: for each input, whether it is among the parameters.
-        places: the positions of the parameters' gradients among the gradients of the program.
+        places: the positions of the parameters' gradients among the gradients of that program.
     """
 
     def run(parameters: Any, others: Any, share: Any) -> Found:
@@ -53,7 +51,7 @@ def loss_and_gradients(
         _, saved, outputs, in_range = passes.forward(*inputs)
         loss = outputs[0]
         cotangents = [jnp.full(loss.shape, share, loss.dtype), *map(jnp.zeros_like, outputs[1:])]
-        found = () if passes.backward is None else passes.backward(cotangents, saved).gradients
+        found = () if passes.backward is None else passes.backward(*cotangents, *saved).results
         counts = share != 0  # else the loss is the mean of nothing, which may be NaN
         gradients = [jnp.where(counts, found[place], 0) for place in places]
         finite = jnp.all(jnp.stack([jnp.isfinite(g).all() for g in gradients])) if gradients else True
