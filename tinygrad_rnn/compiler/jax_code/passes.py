@@ -19,7 +19,7 @@ from .interpreter import Interpreter, series_of
 
 
 class Found(NamedTuple):
-    """What a pass returns; first what may lie in its room, since XLA gives room to the first results that fit.
+    """The results of a pass; first those that may lie in its room, since XLA gives room to the first that fit.
 
     Attributes:
         series: the arrays of its room that nobody needs but the next call.
