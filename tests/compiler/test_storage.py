@@ -8,7 +8,7 @@ from tests.compiler.agreement import assert_compiled_agrees
 from tinygrad_rnn import nn
 from tinygrad_rnn.autodiff.rules import shape
 from tinygrad_rnn.compiler.generate import scheduled
-from tinygrad_rnn.compiler.graph.values import name_of_operation
+from tinygrad_rnn.compiler.graph.values import name_of
 from tinygrad_rnn.compiler.loops.fission import Cheap
 from tinygrad_rnn.compiler.loops.loop import Loop, LoopResult
 from tinygrad_rnn.compiler.loops.storage import Part, State, Storage
@@ -126,7 +126,7 @@ def test_a_state_scaled_or_shifted_is_computed_again():
         return h, (np.tanh((1 - h) * (h @ W) * (2 * s)), s)
 
     forward, _ = storages(lambda xs, h: tr.unroll(cell, xs, (h, h))[0], XS, START, gradients=True)
-    kept = [name_of_operation(result.inner) for result in forward.row_results]
+    kept = [name_of(result.inner.op) for result in forward.row_results]
     assert sorted(kept) == ["matmul", "multiply"]
     assert_compiled_agrees(cell, XS, (START, START + 1), [W], executor="numpy")
 
@@ -206,5 +206,5 @@ def test_what_is_joined_at_all_steps_is_joined_at_each_where_the_loop_joins_it_a
     program = scheduled(traced(loss, (XS,)), [True] * 2, Cheap.SLICES_BEFORE)
     order = program.backward_order()
     (loop,) = [step for step in order if isinstance(step, Loop)]
-    assert [name_of_operation(r.inner) for r in program.results[loop] if r.shape[-1:] == (2 * d,)] == ["concatenate"]
+    assert [name_of(r.inner.op) for r in program.results[loop] if r.shape[-1:] == (2 * d,)] == ["concatenate"]
     assert not [v for v in order if not isinstance(v, Loop) and v.op is shape.joined and v.shape == (T, B, 2 * d)]

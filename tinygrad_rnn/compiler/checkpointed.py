@@ -23,7 +23,7 @@ from .executable import GeneratedExecutable
 from .generate import generate
 from .graph.shapes import OfKnownShapes
 from .graph.trace import recorded, tracer
-from .graph.values import Value, in_order, is_constant, new_input, operands
+from .graph.values import Value, in_order, is_constant, new_input
 from .loops.loop import LoopResult
 from .loops.traced_loop import aligned, unroll_traced
 from .program.program import Program
@@ -78,7 +78,7 @@ def _given(outputs: Sequence[Value], own: set[Value]) -> list[Value]:
     """The Values on which some others depend in the end, without constants and their own inputs."""
 
     def parents(value: Value) -> Sequence[Value]:
-        return value.op.reads([value]) if isinstance(value, LoopResult) else operands(value)
+        return value.op.reads([value]) if isinstance(value, LoopResult) else value.operands
 
     of_bodies = {v for o in in_order(outputs, parents=parents) if isinstance(o, LoopResult) for v in _inside(o)}
     ends = [v for v in in_order(outputs, parents=parents) if v.op is None and not is_constant(v)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..autodiff.rules import linalg, shape
 from .graph.shapes import is_view, multiplications
-from .graph.values import Value, name_of_operation, operands
+from .graph.values import Value, name_of
 from .loops.loop import Loop, LoopResult
 from .numpy_code.generated import Buffer
 from .program.program import Program, Results, Step
@@ -56,8 +56,8 @@ def _is_work(value: Value) -> bool:
 
 
 def _line(value: Value) -> str:
-    name = name_of_operation(value)
-    made_of = ", ".join(_shape(v) for v in operands(value))
+    name = name_of(value.op)
+    made_of = ", ".join(_shape(v) for v in value.operands)
     joined = " (parts side by side)" if value.op is shape.joined else ""
     if value.op is linalg.matmul and value.args[1].op is shape.joined:
         joined = f" ({len(value.args[1].args)} products joined)"
@@ -73,7 +73,7 @@ def flops(value: Value) -> int:
     """The floating-point operations that an operation takes, a function of one element counted as one."""
     if value.op is linalg.matmul:
         return 2 * multiplications(value)
-    return max([value.size, *(v.size for v in operands(value))])
+    return max([value.size, *(v.size for v in value.operands)])
 
 
 def _amount(number: float, unit: str) -> str:

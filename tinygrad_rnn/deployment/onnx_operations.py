@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autodiff.rules import linalg
-from ..compiler.graph.values import Value, name_of_operation
+from ..compiler.graph.values import Value, name_of
 from ..compiler.sizes.reading import Size
 from .onnx_graph import Graph, NoOnnxForm
 
@@ -90,7 +90,7 @@ def computed_in(value: Value, args: Sequence[Any]) -> np.dtype[Any]:
 
     Conditions, short and unsigned numbers are computed in int64, because many of ONNX's operations don't take them.
     """
-    name, dtype = name_of_operation(value), value.dtype
+    name, dtype = name_of(value.op), value.dtype
     if name in COMPARED:
         dtype = np.result_type(*(0 if isinstance(a, Size) else a.dtype if isinstance(a, Value) else a for a in args))
         dtype = np.dtype(np.float64) if name in ("isfinite", "isnan") and dtype.kind != "f" else dtype
@@ -176,7 +176,7 @@ def _booleans(graph: Graph, op: Operation, a: Any) -> str:
 
 @writes(*LOGICAL)
 def _logical(graph: Graph, op: Operation) -> str:
-    return graph.node(LOGICAL[name_of_operation(op.value)], [_booleans(graph, op, a) for a in op.args])
+    return graph.node(LOGICAL[name_of(op.value.op)], [_booleans(graph, op, a) for a in op.args])
 
 
 @writes("fmod")
@@ -195,7 +195,7 @@ def _division(graph: Graph, op: Operation) -> str:
     agree = graph.node("Equal", [graph.node("Less", [rest, zero]), graph.node("Less", [b, zero])])
     keep = graph.node("Or", [agree, graph.node("Equal", [rest, zero])])
     rest = graph.node("Where", [keep, rest, graph.node("Add", [rest, b])])
-    if name_of_operation(op.value) == "remainder":
+    if name_of(op.value.op) == "remainder":
         return rest
     return graph.node("Round", [graph.node("Div", [graph.node("Sub", [a, rest]), b])])
 
@@ -229,7 +229,7 @@ def _broadcast_to(graph: Graph, op: Operation) -> str:
 
 @writes("zeros_like", "ones_like")
 def _filled(graph: Graph, op: Operation) -> str:
-    number = {"zeros_like": 0, "ones_like": 1}[name_of_operation(op.value)]
+    number = {"zeros_like": 0, "ones_like": 1}[name_of(op.value.op)]
     return graph.node("Expand", [_number(graph, op, number), graph.lengths(op.shape)])
 
 
@@ -288,13 +288,13 @@ def _reduced(graph: Graph, kind: str, op: Operation) -> str:
 def _of_booleans(graph: Graph, op: Operation) -> str:
     kinds = {"any": "ReduceMax", "all": "ReduceMin", "count_nonzero": "ReduceSum"}
     numbers = graph.cast(_booleans(graph, op, op.args[0]), np.int64)
-    name = _over_axes(graph, kinds[name_of_operation(op.value)], op, numbers)
+    name = _over_axes(graph, kinds[name_of(op.value.op)], op, numbers)
     return graph.cast(name, op.value.dtype)
 
 
 @writes("softmax", "log_softmax")
 def _softmax(graph: Graph, op: Operation) -> str:
-    axes, name = _axes(op), name_of_operation(op.value)
+    axes, name = _axes(op), name_of(op.value.op)
     if len(axes) != 1:
         raise NoOnnxForm(f"there is no ONNX form for {name} over several axes; reshape them to one")
     return graph.node({"softmax": "Softmax"}.get(name, "LogSoftmax"), [op.operand(op.args[0])], axis=axes[0])

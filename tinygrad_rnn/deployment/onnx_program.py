@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.graph.values import Value, name_of_operation
+from ..compiler.graph.values import Value, name_of
 from ..compiler.loops.loop import Loop, LoopResult
 from ..compiler.sizes.programs import Sized
 from ..compiler.sizes.reading import Size
@@ -38,7 +38,7 @@ class ProgramWriter:
                 lambda a: self.operand(a, dtype),
                 self.operand,
             )
-            self.names[step] = nodes_of(self.graph, name_of_operation(step), operation)
+            self.names[step] = nodes_of(self.graph, name_of(step.op), operation)
 
     def operand(self, a: Any, dtype: Any = None) -> str:
         """The name of an operand; a number becomes a constant of a type."""

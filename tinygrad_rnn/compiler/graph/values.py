@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -35,7 +36,7 @@ class Value:
         array: the elements of a constant; None for any other Value.
         kind: a word for its role. In generated code, its name is this word with its number.
         name: the user's name for it, any text. It is shown, and never becomes code.
-        operands: the Values in ``args`` and ``keywords``.
+        operands: the Values in ``args`` and ``keywords``. A result of a loop has none: ask the loop what it reads.
     """
 
     __slots__ = ("args", "array", "dtype", "keywords", "kind", "name", "op", "operands", "serial", "shape")
@@ -91,14 +92,9 @@ def label(value: Value) -> str:
     It consists of a word of ours, or NumPy's name of the operation, and a number. No text of the user's is in it: the
     name of a Tensor may come from a file that somebody else has written.
     """
-    if value.kind == "value" and value.op is not None and name_of_operation(value) in NUMPY_NAMES:
-        return f"{name_of_operation(value)}_{value.serial}"
+    if value.kind == "value" and value.op is not None and name_of(value.op) in NUMPY_NAMES:
+        return f"{name_of(value.op)}_{value.serial}"
     return f"{value.kind}_{value.serial}"
-
-
-def name_of_operation(value: Value) -> str:
-    """The name of the operation that makes a Value."""
-    return name_of(value.op)
 
 
 def name_of(op: Any) -> str:
@@ -128,11 +124,6 @@ def values_in(tree: Any) -> Iterator[Value]:
         yield from values_in(tuple(tree.values()))
 
 
-def operands(value: Value) -> tuple[Value, ...]:
-    """The operands of a Value. A result of a loop has none: ask the loop for the Values that it reads."""
-    return value.operands
-
-
 def substitute(tree: Any, replace: Callable[[Value], Any]) -> Any:
     """An argument with each Value in it replaced."""
     if isinstance(tree, Value):
@@ -150,7 +141,7 @@ Node = TypeVar("Node", bound=Hashable)
 def in_order(
     roots: Iterable[Node],
     stop: Callable[[Node], bool] = lambda node: False,
-    parents: Callable[[Node], Sequence[Node]] = operands,  # type: ignore[assignment]  # of Values, unless told otherwise
+    parents: Callable[[Node], Sequence[Node]] = attrgetter("operands"),  # of Values, unless told otherwise
 ) -> list[Node]:
     """The ancestors of ``roots`` up to ``stop``, each after its operands; the roots included.
 

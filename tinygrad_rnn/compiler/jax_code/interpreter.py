@@ -11,7 +11,7 @@ from jax import lax
 
 from ...autodiff.errors import CannotCompile
 from ...autodiff.rules import shape
-from ..graph.values import Value, is_constant, name_of_operation, substitute
+from ..graph.values import Value, is_constant, name_of, substitute
 from ..loops.loop import Loop, LoopResult
 from ..program.program import Results, Step
 from . import places, told_anew  # noqa: F401  # told_anew: for what it adds to a table
@@ -58,7 +58,7 @@ class Interpreter:
         except CannotCompile:
             raise
         except Exception as error:
-            raise no_form(name_of_operation(value), f"{type(error).__name__}: {error}") from error
+            raise no_form(name_of(value.op), f"{type(error).__name__}: {error}") from error
         if getattr(value.op, "outputs", False):
             return tuple(map(jnp.asarray, result))
         return jnp.asarray(result, as_jax_has_it(value.dtype))

@@ -20,7 +20,7 @@ from ...autodiff.rules import elementwise, indexing, linalg, shape
 from .. import thresholds
 from ..graph.shapes import acts_by_element, is_view, spreads_out
 from ..graph.trace import Trace
-from ..graph.values import Value, in_order, operands, values_in
+from ..graph.values import Value, in_order, values_in
 from .linear import Group, groups
 from .loop import How, Linear, Loop, LoopResult
 from .lowering import factors_of, lowered, product_over_time
@@ -116,7 +116,7 @@ class _Fission:
         self._large: dict[Value, bool] = {}
         ends = [c.after for c in loop.carried]
         self._recurrent = set(self._inside(ends))
-        read = [*(a for v in self._inside([*ends, *inner]) for a in operands(v)), *ends, *inner]
+        read = [*(a for v in self._inside([*ends, *inner]) for a in v.operands), *ends, *inner]
         sequences = ((v, self._hoisted(v)) for v in read if self._moves(v) and self._leaves_early(v))
         hoisted = {v: sequence for v, sequence in sequences if sequence is not None}
         trace.given.update(hoisted)
@@ -208,7 +208,7 @@ class _Fission:
             return v in self._over or not self._moves(v) or is_early
 
         def beyond(v: Value) -> Sequence[Value]:
-            return [] if v in self._befores or v in self._recurrent or self._stays_whole(v) else operands(v)
+            return [] if v in self._befores or v in self._recurrent or self._stays_whole(v) else v.operands
 
         for v in in_order([value], stop=is_known, parents=beyond):
             is_inside = v in self._befores or v in self._recurrent or self._stays_whole(v)
@@ -235,9 +235,9 @@ class _Fission:
         for v in in_order([value], stop=lambda v: v in self._large or not self._moves(v)):
             is_much = v.size * self._steps > thresholds.MOST_AT_ALL_STEPS
             self._large[v] = spreads_out(v, self._moves, self._steps) or (
-                is_much and any(self._large.get(a, False) for a in operands(v))
+                is_much and any(self._large.get(a, False) for a in v.operands)
             )
-        return any(self._large.get(a, False) for a in (value, *operands(value)))
+        return any(self._large.get(a, False) for a in (value, *value.operands))
 
     def total(self, value: Value) -> Value:
         """The sum of a Value over all steps."""
@@ -258,7 +258,7 @@ class _Fission:
             return self._assembled_total(value)
         if self._is_of_large_ones(value):
             return self._result("sum", value)
-        if value.nbytes <= sum(a.nbytes for a in operands(value) if self._moves(a)):
+        if value.nbytes <= sum(a.nbytes for a in value.operands if self._moves(a)):
             return sum_over_time(self._trace, self.over(value))
         return self._result("sum", value)
 

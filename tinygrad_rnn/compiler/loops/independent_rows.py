@@ -20,7 +20,7 @@ from ..graph.shapes import (
     order_of_axes,
     reduced_axes,
 )
-from ..graph.values import Value, operands
+from ..graph.values import Value
 from .loop import Loop, LoopResult
 
 ALONG_ONE_AXIS = {shape.joined, shape.stacked, cumulative.running_sum, cumulative.running_product}
@@ -38,7 +38,7 @@ def batch_of(loop: Loop, results: Sequence[LoopResult]) -> int:
     rows = computed[0].shape[0] if computed and computed[0].ndim else 0
     if rows < 2 or any(v.shape[:1] != (rows,) for v in computed):
         return 0
-    return rows if all(_keeps_rows(v, [a for a in operands(v) if a in made]) for v in body) else 0
+    return rows if all(_keeps_rows(v, [a for a in v.operands if a in made]) for v in body) else 0
 
 
 def _keeps_rows(value: Value, inside: Sequence[Value]) -> bool:

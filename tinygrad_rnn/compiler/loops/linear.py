@@ -19,7 +19,7 @@ import numpy as np
 
 from ...autodiff.rules import elementwise
 from ..graph.trace import Trace, stop_gradient, tracer
-from ..graph.values import Dependence, Value, in_order, operands
+from ..graph.values import Dependence, Value, in_order
 from .loop import Carried, Linear, Loop
 
 
@@ -63,7 +63,7 @@ def _needs(loop: Loop) -> dict[Value, set[Value]]:
     """The states that each state depends on, perhaps only after several steps."""
     stop = loop.befores | loop.slices.keys()
     needs = {
-        c.before: set(in_order([c.after], parents=lambda v: [] if v in stop else operands(v))) & loop.befores
+        c.before: set(in_order([c.after], parents=lambda v: [] if v in stop else v.operands)) & loop.befores
         for c in loop.carried
     }
     for middle in loop.befores:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...autodiff.rules import elementwise, shape
 from ..graph.trace import Trace
-from ..graph.values import Dependence, Value, in_order, next_serial, operands
+from ..graph.values import Dependence, Value, in_order, next_serial
 
 How = Literal["rows", "sum", "last"]
 
@@ -145,7 +145,7 @@ class Loop:
         if ends not in self._inputs:
             body = self.body(results)
             made = {*body, *self.befores}
-            read = [*(v for value in body for v in operands(value)), *ends]
+            read = [*(v for value in body for v in value.operands), *ends]
             needed = list(dict.fromkeys(v for v in read if v not in made))
             self._inputs[ends] = [v for v in needed if v in self.slices], [v for v in needed if v not in self.slices]
         return self._inputs[ends]

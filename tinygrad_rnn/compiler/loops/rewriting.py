@@ -20,7 +20,7 @@ from typing import Any
 from ...autodiff.rules import elementwise, indexing, linalg, shape
 from ..graph.shapes import acts_by_element
 from ..graph.trace import Trace
-from ..graph.values import Dependence, Value, in_order, operands, substitute
+from ..graph.values import Dependence, Value, in_order, substitute
 
 Change = Callable[[Value, Callable[[Any], Any]], "Value | None"]
 NOTHING: Mapping[Value, Value] = {}
@@ -68,7 +68,7 @@ def rewritten(
 
     for value in step_values(roots, moves):
         found = change(value, current)
-        if found is None and any(new.get(v, v) is not v for v in operands(value)):
+        if found is None and any(new.get(v, v) is not v for v in value.operands):
             found = trace.made(value.op, current(value.args), current(value.keywords))
         new[value] = value if found is None else found
     return [new.get(v, v) for v in roots]
@@ -139,7 +139,7 @@ def join_products(trace: Trace, roots: list[Value], recurs: Dependence, moves: D
 
 def regroup(trace: Trace, roots: list[Value], recurs: Dependence, moves: Dependence) -> list[Value]:
     """Sums and products of several terms, those that don't need the recurrence first."""
-    uses = Counter(v for value in step_values(roots, moves) for v in operands(value))
+    uses = Counter(v for value in step_values(roots, moves) for v in value.operands)
     uses.update(roots)
 
     def chain_of(value: Value) -> list[Value] | None:
@@ -182,7 +182,7 @@ def take_slices_first(trace: Trace, roots: list[Value], recurs: Dependence, move
     """A slice of the last axis of an elementwise result, as that operation on slices, if one of these can leave."""
     readers: dict[Value, list[Value]] = {}
     for value in step_values(roots, moves):
-        for v in operands(value):
+        for v in value.operands:
             readers.setdefault(v, []).append(value)
 
     def is_taken_apart(v: Any) -> bool:
@@ -192,7 +192,7 @@ def take_slices_first(trace: Trace, roots: list[Value], recurs: Dependence, move
         return all(columns_of(reader) is not None or is_taken_apart(reader) for reader in readers.get(v, ()))
 
     def has_part_that_leaves(v: Any) -> bool:
-        return any(moves(a) and (not recurs(a) or (is_taken_apart(a) and has_part_that_leaves(a))) for a in operands(v))
+        return any(moves(a) and (not recurs(a) or (is_taken_apart(a) and has_part_that_leaves(a))) for a in v.operands)
 
     def change(value: Value, current: Callable[[Any], Any]) -> Value | None:
         columns = columns_of(value)

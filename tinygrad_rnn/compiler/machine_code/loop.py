@@ -10,7 +10,7 @@ from ..elements.addresses import Place, row, viewed, whole
 from ..elements.expressions import has_expression
 from ..elements.function import NoMachineCode
 from ..graph.shapes import is_view, multiplications
-from ..graph.values import Value, label, operands
+from ..graph.values import Value, label
 from ..loops.independent_rows import batch_of
 from ..loops.loop import Loop, LoopResult
 from ..loops.storage import Slot, State, Storage
@@ -72,7 +72,7 @@ class MachineLoop:
         for v in fixed:
             place = None
             if v.op in (shape.transpose, shape.swapaxes):
-                users = [user for user in body if v in operands(user)]
+                users = [user for user in body if v in user.operands]
                 if all(user in tiled for user in users) or all(user in stacks for user in users):
                     place = viewed(v, self.placement.place_of(v.args[0]))  # read as it lies, without a copy
             self.placement.homes[v] = place or self.placement.place_of(v)
@@ -135,4 +135,4 @@ def _work(value: Value) -> int:
         return 0
     if has_expression(value):
         return thresholds.ELEMENT * value.size
-    return thresholds.ELEMENT_ALONG_AXES * max(v.size for v in (value, *operands(value)))
+    return thresholds.ELEMENT_ALONG_AXES * max(v.size for v in (value, *value.operands))

@@ -22,7 +22,7 @@ from .. import thresholds
 from ..elements.expressions import TYPES, has_expression
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view, reduced_axes
-from ..graph.values import Value, operands
+from ..graph.values import Value
 from ..loops.independent_rows import batch_of
 from ..loops.loop import Loop, LoopResult
 from ..numpy_code.writer import Writer, as_tuple
@@ -44,7 +44,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
     passes, products = ElementPasses(writer, order, kept), Products(writer)
     lines: list[str] = []
     for step in order:
-        needed = step.reads(writer.program.results[step]) if isinstance(step, Loop) else operands(step)
+        needed = writer.program.reads(step)
         lines += products.before(needed)
         lines += passes.making_way_for(step, needed)
         if passes.takes(step):
@@ -133,7 +133,7 @@ def _is_indexed(value: Value) -> bool:
 
     And for elements taken by places that are known; NumPy takes others, and names one out of bounds.
     """
-    if not {value.dtype, *(v.dtype for v in operands(value))} <= TYPES or is_view(value):
+    if not {value.dtype, *(v.dtype for v in value.operands)} <= TYPES or is_view(value):
         return False
     if value.op is not indexing.getitem:
         return value.op is indexing.assemble
@@ -156,7 +156,7 @@ class ElementPasses(_Collected):
         self._kinds: dict[Step, str] = {}  # of the waiting
         self.straight = [step for step in order if isinstance(step, Value)]
         loops = [step for step in order if isinstance(step, Loop)]
-        self.kept = {*kept, *(v for loop in loops for v in loop.reads(writer.program.results[loop]))}
+        self.kept = {*kept, *(v for loop in loops for v in writer.program.reads(loop))}
         self._later: list[Value] = []  # what NumPy computes from the results
 
     def made(self) -> list[Value]:
@@ -193,7 +193,7 @@ class ElementPasses(_Collected):
         if self._is_pass(step):
             return "pass"
         made = self.made()
-        return "later" if step.op is not linalg.matmul and any(v in made for v in operands(step)) else ""
+        return "later" if step.op is not linalg.matmul and any(v in made for v in step.operands) else ""
 
     @property
     def _gradients(self) -> list[Any]:
@@ -224,7 +224,7 @@ class ElementPasses(_Collected):
 
     def _fits(self, step: Step) -> bool:
         """Return True if threads can stay with their rows in a step and in all that are waiting, where it matters."""
-        read = operands(step) if isinstance(step, Value) else step.reads(self.writer.program.results[step])
+        read = self.writer.program.reads(step)
         gradients = self._gradients
         if any(v in self._later or v in gradients for v in read):
             return False
@@ -239,12 +239,12 @@ class ElementPasses(_Collected):
         """Return True if a step computes these rows, each from the same row of what is computed together with it."""
         if isinstance(step, Loop):
             sequences = {*step.slices.values()}
-            read = [v for v in step.reads(self.writer.program.results[step]) if v in made]
+            read = [v for v in self.writer.program.reads(step) if v in made]
             return self._rows(step) == rows and all(v in sequences and _has_rows(v, rows) for v in read)
         if not has_expression(step):
             return is_summed_in_pass(step, self.writer.fixed) and _has_rows(step.args[0], rows)
         return _has_rows(step, rows) and all(
-            _has_rows(a, rows) and a.ndim == step.ndim for a in operands(step) if a in made
+            _has_rows(a, rows) and a.ndim == step.ndim for a in step.operands if a in made
         )
 
     def _lines(self, steps: Sequence[Step]) -> list[str]:

@@ -16,7 +16,7 @@ from ..elements.addresses import Place, aligned, whole
 from ..elements.expressions import converted, expression, literal, number_type, operand_type
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import reduced_axes
-from ..graph.values import Value, operands
+from ..graph.values import Value
 from ..runtime.tiles import vector_registers
 from .placement import Placement
 
@@ -96,7 +96,7 @@ class Elements:
         if value.shape[1] * value.dtype.itemsize % vector_registers().size == 0:
             return False
         placement = self._placement
-        read = [a for v in values for a in operands(v) if a not in values and a.ndim]
+        read = [a for v in values for a in v.operands if a not in values and a.ndim]
         written = [p for v in values for places in (placement.writes, placement.sums) for p in places.get(v, [])]
         return all(place.covers(value.shape) for place in [*map(placement.place_of, read), *written])
 

@@ -11,7 +11,7 @@ from ...autodiff.rules import cumulative, indexing, shape
 from ..elements.addresses import Place, aligned, part
 from ..elements.expressions import TYPES, WHOLE_NUMBER, converted, literal
 from ..elements.function import MachineCode, NoMachineCode
-from ..graph.values import Value, name_of_operation
+from ..graph.values import Value, name_of
 from .placement import Placement
 
 RUNNING = {cumulative.running_sum: "+", cumulative.running_product: "*"}
@@ -69,14 +69,14 @@ class Pieces:
         before, new, index = value.args
         home, indices = self._placement.home(value), _indices(value.shape)
         if not isinstance(before, Value):
-            raise NoMachineCode(f"{name_of_operation(value)} of this form")
+            raise NoMachineCode(f"{name_of(value.op)} of this form")
         lines = self._code.nest(value.shape, [f"{home.at(indices)} = {self._placement.place_of(before).at(indices)}"])
         place, written = self._part(value, home, index)
         own = _indices(written)
         if not isinstance(new, Value):
             text = literal(new, value.dtype)
         elif new.ndim > len(written):
-            raise NoMachineCode(f"{name_of_operation(value)} of this form")
+            raise NoMachineCode(f"{name_of(value.op)} of this form")
         else:
             text = converted(self._placement.place_of(new).at(aligned(own, new.shape)), new.dtype, value.dtype)
         return lines + self._code.nest(written, [f"{place.at(own)} = {text}"])

@@ -12,7 +12,7 @@ from ...autodiff.rules import shape
 from ..elements.addresses import Place, part, viewed, whole
 from ..elements.expressions import TYPES
 from ..elements.function import MachineCode, NoMachineCode
-from ..graph.values import Value, name_of_operation, operands
+from ..graph.values import Value, name_of
 from ..loops.storage import parts_of
 
 
@@ -40,7 +40,7 @@ class Placement:
     def add_users(self, values: Iterable[Value]) -> None:
         """Note which Values these read."""
         for value in values:
-            for v in operands(value):
+            for v in value.operands:
                 self.users.setdefault(v, set()).add(value)
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ class Placement:
         if place is None and value.op is shape.reshape and base.is_whole:
             place = self._reshaped(value, base)
         if place is None and value.op is not shape.reshape:
-            raise NoMachineCode(f"{name_of_operation(value)} of this form")
+            raise NoMachineCode(f"{name_of(value.op)} of this form")
         if place is not None:
             self.homes[value] = place
         return place is not None

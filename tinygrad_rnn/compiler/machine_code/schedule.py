@@ -8,7 +8,7 @@ from ...autodiff.rules import shape
 from ..elements.expressions import has_expression
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view
-from ..graph.values import Value, name_of_operation, operands
+from ..graph.values import Value, name_of
 from .folds import Folds
 from .passes import Elements, is_summed_in_pass
 from .pieces import Pieces
@@ -46,7 +46,7 @@ class Schedule:
         waiting = list(values)
         while waiting:
             unmade = set(waiting)
-            others = (v for v in waiting if not has_expression(v) and unmade.isdisjoint(operands(v)))
+            others = (v for v in waiting if not has_expression(v) and unmade.isdisjoint(v.operands))
             value = next(others, None)
             if value is not None:
                 self._write_alone(value)
@@ -54,7 +54,7 @@ class Schedule:
             else:
                 chosen = _one_pass(waiting)
                 if not chosen:
-                    raise NoMachineCode(name_of_operation(waiting[0]))
+                    raise NoMachineCode(name_of(waiting[0].op))
                 sums = [v for v in waiting if is_summed_in_pass(v, self.code.writer.fixed) and v.args[0] in chosen]
                 self.elements.compute(chosen, sums)
                 for value in sums:
@@ -71,7 +71,7 @@ class Schedule:
             self._writers[value.op](value)
             self._hand_on(value)
         else:
-            raise NoMachineCode(name_of_operation(value))
+            raise NoMachineCode(name_of(value.op))
 
     def _join(self, value: Value) -> None:
         """Copy the parts that have to be copied; the other parts were written in their places."""
@@ -96,6 +96,6 @@ def _one_pass(waiting: list[Value]) -> dict[Value, None]:
     for v in waiting:
         if not has_expression(v) or (chosen and v.shape != next(iter(chosen)).shape):
             continue
-        if all(a not in unmade or (a in chosen and a.shape == v.shape) for a in operands(v)):
+        if all(a not in unmade or (a in chosen and a.shape == v.shape) for a in v.operands):
             chosen[v] = None
     return chosen

@@ -15,7 +15,7 @@ from ..elements.addresses import whole
 from ..elements.expressions import has_expression
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view, multiplications
-from ..graph.values import Value, operands
+from ..graph.values import Value
 from ..loops.loop import Loop
 from ..numpy_code.executor import on_one_thread
 from ..numpy_code.loop import LoopWriter
@@ -30,7 +30,7 @@ class SteppedLoop(LoopWriter):
         super().__init__(writer, loop)
         self.users: dict[Value, set[Value]] = {}
         for value in self.body:
-            for v in operands(value):
+            for v in value.operands:
                 self.users.setdefault(v, set()).add(value)
 
     def lines(self) -> list[str]:
@@ -76,7 +76,7 @@ class SteppedLoop(LoopWriter):
         schedule = Schedule(code)
         placement = schedule.placement
         placement.add_users(values)
-        for a in dict.fromkeys(a for value in values for a in operands(value)):
+        for a in dict.fromkeys(a for value in values for a in value.operands):
             if a not in values:
                 placement.homes[a] = whole(code.argument(self._operand(a)), a.shape)
         read_at_end = {*(v for _, v in self._copies()), *(result.inner for result in self.storage.sums)}

@@ -30,7 +30,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
         NoMachineCode: something has no machine-code form, or is large.
     """
     straight = [step for step in order if isinstance(step, Value)]
-    loops = {step: writer.program.results[step] for step in order if isinstance(step, Loop)}
+    loops = [step for step in order if isinstance(step, Loop)]
     if any(value.size > thresholds.SMALL_VALUE for value in straight):
         raise NoMachineCode("a large program")
     given = set(writer.names)
@@ -38,7 +38,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
     schedule = Schedule(code)
     placement = schedule.placement
     placement.add_users(straight)
-    placement.kept |= {*kept, *(v for loop, results in loops.items() for v in loop.reads(results))}
+    placement.kept |= {*kept, *(v for loop in loops for v in writer.program.reads(loop))}
     waiting: list[Value] = []
     for value in order:
         if isinstance(value, Loop):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...autodiff.rules import linalg, shape, transposes
 from ..graph.shapes import has_several_results, is_view
-from ..graph.values import Value, label, operands
+from ..graph.values import Value, label
 from ..loops.loop import Loop, LoopResult
 from ..loops.storage import Slot, State, Storage
 from ..runtime import blas
@@ -191,7 +191,7 @@ class LoopWriter:
         """The position of the last operation that reads each Value, directly or through a view."""
         last = {value: place for place, value in enumerate(self.body)}
         for place, value in enumerate(self.body):
-            for v in operands(value):
+            for v in value.operands:
                 if v in last:
                     last[v] = place
         for value in (*(value for _, value in self._copies()), *(result.inner for result in self.storage.sums)):
@@ -199,7 +199,7 @@ class LoopWriter:
                 last[value] = len(self.body)
         for value in reversed(self.body):
             if is_view(value) or has_several_results(value):  # its result may be its operands themselves
-                for v in operands(value):
+                for v in value.operands:
                     if v in last:
                         last[v] = max(last[v], last[value])
         return last

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...autodiff.rules import shape
 from ..graph.shapes import acts_by_element
-from ..graph.values import Value, operands
+from ..graph.values import Value
 from ..program.program import Step
 from .kernels import READS_AFTER_WRITING, has_kernel
 
@@ -59,7 +59,7 @@ class Liveness:
         for place, step in enumerate(order):
             read = [*reads(step), step] if isinstance(step, Value) else reads(step)
             if isinstance(step, Value) and not has_kernel(step):
-                self._lies_in[step] = {step}.union(*map(self._arrays_of, operands(step)))
+                self._lies_in[step] = {step}.union(*map(self._arrays_of, step.operands))
             last |= {v: place for a in read for v in self._arrays_of(a)}
         later = {v for a in kept for v in self._arrays_of(a)}
         steps = set(order)

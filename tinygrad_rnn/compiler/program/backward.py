@@ -20,7 +20,7 @@ from ...autodiff.rules.parts import Parts
 from ...autodiff.scope import context
 from ..graph.shapes import has_several_results, spreads_out
 from ..graph.trace import Trace, tracer
-from ..graph.values import Value, in_order, is_constant, new_input, operands
+from ..graph.values import Value, in_order, is_constant, new_input
 from ..loops.loop import Carried, Loop, LoopResult
 from .program import Program, Results, Step, in_order_of_computing, results_in
 
@@ -76,7 +76,7 @@ def _leading_to(order: Iterable[Step], wanted: Iterable[Value], results: Results
         if isinstance(step, Loop):
             if not leading.isdisjoint(step.reads(results[step])):
                 leading.update(result for result in results[step] if result.dtype.kind == "f")
-        elif step.dtype.kind == "f" and not leading.isdisjoint(operands(step)):
+        elif step.dtype.kind == "f" and not leading.isdisjoint(step.operands):
             leading.add(step)
     return leading
 
@@ -171,7 +171,7 @@ class _LoopBackward:
         """
         if value.op not in CHEAP:
             return False
-        bases = {a for a in operands(value) if self.loop.moves(a)}
+        bases = {a for a in value.operands if self.loop.moves(a)}
         given = {*self.loop.befores, *self.loop.slices, *(c.after for c in self.loop.carried)} - {value}
         return len(bases) == 1 and bases <= given and all((a.size, a.dtype) == (value.size, value.dtype) for a in bases)
 
@@ -216,7 +216,7 @@ class _LoopBackward:
             for c, g in zip(self.carried, self.cotangents)
         ]
         roots = [*(c.after for c in states), *self.inner.values()]
-        read = in_order(roots, parents=lambda v: [] if v in self.forward_values else operands(v))
+        read = in_order(roots, parents=lambda v: [] if v in self.forward_values else v.operands)
         self.sequences |= {v: self.loop.over(self.trace, v) for v in read if v in self.forward_values}
         name = f"{self.loop.name}_back"
         return Loop(name, self.loop.steps, states, self.sequences, not self.loop.backwards)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...autodiff.rules import elementwise, indexing, linalg, shape
-from ..graph.values import Value, operands
+from ..graph.values import Value
 from ..loops.loop import Loop
 from ..loops.rewriting import columns_of
 from .program import Program, Step, in_order_of_computing
@@ -64,7 +64,7 @@ class ByColumns:
         path = [value]
         while path[0].op is not linalg.matmul:
             first = path[0]
-            wide = [a for a in operands(first) if a.op in BETWEEN and a.shape[-1:] == value.shape[-1:]]
+            wide = [a for a in first.operands if a.op in BETWEEN and a.shape[-1:] == value.shape[-1:]]
             inner = next((a for a in wide if self._readers[a] == [first]), None)
             if inner is None or first.op not in BETWEEN or first.keywords:
                 return []

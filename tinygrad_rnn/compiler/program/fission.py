@@ -7,7 +7,7 @@ from typing import Any
 
 from ...autodiff.rules import shape
 from ..graph.trace import Trace
-from ..graph.values import Value, operands, substitute
+from ..graph.values import Value, substitute
 from ..loops.fission import Cheap, split
 from ..loops.loop import Loop, LoopResult
 from ..loops.lowering import lowered
@@ -38,7 +38,7 @@ def fissioned(program: Program, cheap: Cheap = Cheap.BEFORE, keeps_rules: bool =
             new[step] = _at_all_steps(trace, simpler)
         elif by_columns is not None and (narrower := by_columns.narrower(step, current)) is not None:
             new[step] = narrower
-        elif any(new.get(v, v) is not v for v in operands(step)):
+        elif any(new.get(v, v) is not v for v in step.operands):
             new[step] = _at_all_steps(trace, trace.made(step.op, current(step.args), current(step.keywords)))
     outputs = [new.get(v, v) for v in program.outputs]
     gradients = {v: new.get(g, g) for v, g in program.gradients.items()}

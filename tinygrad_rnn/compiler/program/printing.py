@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph.values import Value, name_of_operation
+from ..graph.values import Value, name_of
 from ..loops.loop import Loop, LoopResult
 
 LONGEST_NAME = 40  # characters of a user's name that are shown
@@ -61,7 +61,7 @@ class Printer:
     def _operation(self, value: Value) -> str:
         parts = [self._text(a) for a in value.args]
         parts += [f"{key}={self._text(a)}" for key, a in value.keywords.items()]
-        name = name_of_operation(value)
+        name = name_of(value.op)
         return f"{self._declared(value)} = {name if name.isidentifier() else ascii(name)}({', '.join(parts)})"
 
     def _declared(self, value: Value) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from ...autodiff.tensor import Tensor
 from ...autodiff.trees import paths
 from ..graph.trace import Trace
-from ..graph.values import Value, in_order, operands
+from ..graph.values import Value, in_order
 from ..loops.loop import Loop, LoopResult
 from .printing import Printer
 from .spelling import Spelling
@@ -71,7 +71,7 @@ class Program:
 
     def reads(self, step: Step) -> Sequence[Value]:
         """The Values that a Value or a Loop reads."""
-        return step.reads(self.results[step]) if isinstance(step, Loop) else operands(step)
+        return step.reads(self.results[step]) if isinstance(step, Loop) else step.operands
 
     def __str__(self) -> str:
         """The program as text, one line for each operation."""
@@ -107,7 +107,7 @@ class Program:
 def results_in(roots: Iterable[Value]) -> dict[Loop, list[LoopResult]]:
     """The results of loops among the ancestors of some Values, by loop, in the order in which they were asked for."""
     found: dict[Loop, list[LoopResult]] = {}
-    for value in in_order(roots, parents=lambda v: v.op.reads([v]) if isinstance(v, LoopResult) else operands(v)):
+    for value in in_order(roots, parents=lambda v: v.op.reads([v]) if isinstance(v, LoopResult) else v.operands):
         if isinstance(value, LoopResult):
             found.setdefault(value.op, []).append(value)
     return {loop: sorted(results, key=lambda result: result.serial) for loop, results in found.items()}
@@ -119,6 +119,6 @@ def in_order_of_computing(roots: Iterable[Value], results: Results) -> list[Step
     def parents(step: Step) -> Sequence[Step]:
         if isinstance(step, Loop):
             return step.reads(results[step])
-        return [step.op] if isinstance(step, LoopResult) else operands(step)
+        return [step.op] if isinstance(step, LoopResult) else step.operands
 
     return [step for step in in_order(list[Step](roots), parents=parents) if not isinstance(step, LoopResult)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph.values import Value, name_of_operation
+from ..graph.values import Value, name_of
 from ..loops.loop import Loop, LoopResult
 
 
@@ -50,7 +50,7 @@ class Spelling:
         """Number a Value, and add its operation and operands."""
         if value in self._numbers:
             return
-        self.add("" if value.op is None else name_of_operation(value))
+        self.add("" if value.op is None else name_of(value.op))
         self.tree(value.args)
         self.tree(value.keywords)
         self.add(*value.shape, value.dtype.str, None if value.array is None else Elements(value.array))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..graph.shapes import infer
-from ..graph.values import Value, is_constant, operands
+from ..graph.values import Value, is_constant
 from ..loops.loop import Loop, LoopResult
 from .program import Program, Step
 
@@ -66,7 +66,7 @@ class _Verifier:
             if value not in known and not is_constant(value):
                 raise Malformed(f"{value!r} has no operation and is not an input")
             return
-        for v in operands(value):
+        for v in value.operands:
             if v not in known and not is_constant(v):
                 raise Malformed(f"{value!r} uses {v!r} before it is computed")
         shape, dtype = infer(value.op, value.args, value.keywords)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..graph.values import Value, name_of_operation
+from ..graph.values import Value, name_of
 from ..loops.loop import Loop
 from ..program.program import Program
 from .reading import DependsOnSize, Reader, Size, together
@@ -73,7 +73,7 @@ class Sized(Reader):
             self._alike[each[0]] = each
 
     def _meet_value(self, same: tuple[Value, ...]) -> None:
-        names = {name_of_operation(v) if v.op is not None else "" for v in same}
+        names = {name_of(v.op) if v.op is not None else "" for v in same}
         if len(names) > 1:
             raise DependsOnSize(f"it does something else for larger arguments: {' or '.join(sorted(names))}")
         self._alike[same[0]] = same
