@@ -56,6 +56,11 @@ def _same(indices: Indices) -> Indices:
     return indices
 
 
+def indices_of(shape: Sequence[int]) -> Indices:
+    """The indices that loops over all axes of an array have: i0, i1, ..."""
+    return [f"i{axis}" for axis in range(len(shape))]
+
+
 def whole(array: str, sizes: Sequence[int], lead: str | None = None) -> Place:
     """The place that covers an array, or the part of it with this first index."""
     return Place(array, lead, _same, tuple(sizes))

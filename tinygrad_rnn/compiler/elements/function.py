@@ -158,14 +158,10 @@ class MachineCode:
         self._kernels.append(("@summing\n" if reorders else "") + _function(name, parameters, lines))
         self.line(f"{name}({', '.join(parameters)})")
 
-    def nest(self, sizes: tuple[int, ...], lines: list[str]) -> list[str]:
-        """Lines inside loops over all axes, with indices i0, i1, ..."""
-        return self.nest_along(sizes, range(len(sizes)), lines)
-
-    def nest_along(self, sizes: tuple[int, ...], axes: Sequence[int], lines: list[str]) -> list[str]:
-        """Lines inside loops over some axes, in this order; the index of axis n is named i<n>."""
+    def nest(self, sizes: tuple[int, ...], lines: list[str], axes: Sequence[int] | None = None) -> list[str]:
+        """Lines inside loops over some axes, in this order, or over all; the index of axis n is named i<n>."""
         nest, depth = [], ""
-        for axis in axes:
+        for axis in range(len(sizes)) if axes is None else axes:
             nest.append(f"{depth}for i{axis} in range({self.bounds(sizes[axis], axis, axis == len(sizes) - 1)}):")
             depth += "    "
         return [*nest, *(depth + line for line in lines)]

@@ -10,9 +10,9 @@ import numpy as np
 
 from ...autodiff.rules import log_probabilities, reductions
 from .. import thresholds
-from ..elements.addresses import Place, whole
+from ..elements.addresses import Place, indices_of, whole
 from ..elements.expressions import CONDITION, TYPES, converted, literal, number_type
-from ..elements.function import MachineCode, NoMachineCode
+from ..elements.function import NoMachineCode
 from ..graph.shapes import reduced_axes
 from ..graph.values import Value
 from .passes import scale_of
@@ -54,114 +54,105 @@ class Accumulator(NamedTuple):
     finished: str
 
 
-class Folds:
-    """A writer of operations along axes."""
+def _accumulate(
+    placement: Placement, kind: str, a: Value, axes: set[int], x: str, *found: Accumulator, reorders: bool = False
+) -> None:
+    """Write a kernel that combines the elements of an array along axes.
 
-    def __init__(self, code: MachineCode, placement: Placement) -> None:
-        self._code, self._placement = code, placement
-        self.of: dict[Any, Callable[[Value], None]] = {
-            **dict.fromkeys(FOLDS, self._fold),
-            **dict.fromkeys(PLACES, self._place),
-            **dict.fromkeys(PROBABILITIES, self._probabilities),
-        }
+    If the last axis is among them, a result stays in a register meanwhile. Otherwise it is read and written for
+    each element, so that neighbours in memory go as a vector.
+    """
+    nest = placement.code.nest
+    starts = [f"{y.name} = {y.start}" for y in found]
+    steps = [f"x = {x}", *(f"{y.name} = {y.combined}" for y in found)]
+    ends = [f"{y.place} = {y.finished}" for y in found]
+    shape = _reduced_shape(a, axes)
+    if a.ndim - 1 in axes or math.prod(shape) == 1:
+        inner = nest(a.shape, steps, sorted(axes))
+        lines = nest(a.shape, [*starts, *inner, *ends], [i for i in range(a.ndim) if i not in axes])
+    else:
+        loads = [f"{y.name} = {y.place}" for y in found]
+        stores = [f"{y.place} = {y.name}" for y in found]
+        lines = [
+            *nest(shape, [*starts, *stores]),
+            *nest(a.shape, [*loads, *steps, *stores]),
+            *(nest(shape, [*loads, *ends]) if ends != stores else ()),
+        ]
+    placement.code.kernel(kind, lines, reorders and a.ndim - 1 in axes)
 
-    def _accumulate(
-        self, kind: str, a: Value, axes: set[int], x: str, *found: Accumulator, reorders: bool = False
-    ) -> None:
-        """Write a kernel that combines the elements of an array along axes.
 
-        If the last axis is among them, a result stays in a register meanwhile. Otherwise it is read and written for
-        each element, so that neighbours in memory go as a vector.
-        """
-        nest, nest_along = self._code.nest, self._code.nest_along
-        starts = [f"{y.name} = {y.start}" for y in found]
-        steps = [f"x = {x}", *(f"{y.name} = {y.combined}" for y in found)]
-        ends = [f"{y.place} = {y.finished}" for y in found]
-        shape = _reduced_shape(a, axes)
-        if a.ndim - 1 in axes or math.prod(shape) == 1:
-            inner = nest_along(a.shape, sorted(axes), steps)
-            lines = nest_along(a.shape, [i for i in range(a.ndim) if i not in axes], [*starts, *inner, *ends])
+def _fold(placement: Placement, value: Value) -> None:
+    """Write one of the ``FOLDS``; a sum that is a single number is added up in float64."""
+    a, axes, keepdims = _reduction(value)
+    is_sum = value.op in SUMS
+    if is_sum and a.size // value.size > thresholds.SMALL_SUM:
+        raise NoMachineCode("a sum of many elements")
+    kind = np.dtype(np.float64) if is_sum and value.size == 1 and value.dtype.kind == "f" else value.dtype
+    indices = indices_of(a.shape)
+    x = converted(placement.place_of(a).at(indices), a.dtype, CONDITION if value.op in OF_CONDITIONS else kind)
+    place = placement.home(value).at(left_over(indices, axes, keepdims))
+    finished = converted("y", kind, value.dtype) + scale_of(placement.code, value)
+    result = Accumulator("y", place, _start(value, kind), FOLDS[value.op], finished)
+    _accumulate(placement, "fold", a, axes, x, result, reorders=is_sum)
+
+
+def _place(placement: Placement, value: Value) -> None:
+    """Write one of the ``PLACES``: the index of the first largest or smallest, along an axis or among all elements.
+
+    As in NumPy, a NaN counts as the largest and as the smallest.
+    """
+    a, axes, keepdims = _reduction(value)
+    indices = indices_of(a.shape)
+    source = placement.place_of(a).at(indices)
+    result = placement.home(value).at(left_over(indices, axes, keepdims))
+    first = placement.place_of(a).at(left_over(indices, axes, keepdims=True))
+    better = f"x {PLACES[value.op]} y or (x != x and y == y)"
+    search = ["k += 1", f"x = {source}", f"if {better}:", "    y = x", "    n = k"]
+    outer = [axis for axis in range(a.ndim) if axis not in axes]
+    inner = placement.code.nest(a.shape, search, sorted(axes))
+    body = ["k = i64(-1)", "n = i64(0)", f"y = {first}", *inner, f"{result} = n"]
+    placement.code.kernel("place", placement.code.nest(a.shape, body, outer))
+
+
+def _probabilities(placement: Placement, value: Value) -> None:
+    """Write one of the ``PROBABILITIES``; subtract the largest element first, so that no exponential is too large.
+
+    For a logarithm, the sum leaves out the largest element, whose term is 1, and the rest goes to ``log1p``.
+    """
+    (a,), axes, home = value.args, reduced_axes(value), placement.home(value)
+    is_real = a.dtype == value.dtype and a.dtype in (np.float32, np.float64)
+    if a.size == 0 or math.prod(a.shape[i] for i in axes) > thresholds.SMALL_SUM or not is_real:
+        raise NoMachineCode(f"a {value.op.name} of {a.dtype} with {a.size} elements")
+    real, nest, shape = number_type(a.dtype), placement.code.nest, _reduced_shape(a, axes)
+    indices = indices_of(a.shape)
+    source, kept = placement.place_of(a).at(indices), left_over(indices, axes, keepdims=True)
+    top, total = (_temporary(placement, kind, shape, a.dtype).at(kept) for kind in ("top", "total"))
+    exponential = f"exp{real[1:]}({source} - {top})"
+    finite = "y" if value.op is log_probabilities.softmax_of else f"y if np.isfinite(y) else {real}(0.0)"
+    largest = Accumulator("y", top, f"{real}(-np.inf)", "np.maximum(y, x)", finite)
+    _accumulate(placement, "largest", a, axes, source, largest)
+    if value.op in LOGARITHMS:
+        ones = _temporary(placement, "ones", shape, a.dtype).at(kept)
+        others = Accumulator("y", total, f"{real}(0.0)", "y if x == 1 else y + x", f"log1p{real[1:]}(y + z)")
+        count = Accumulator("z", ones, f"{real}(-1.0)", f"z + {real}(x == 1)", "z")
+        _accumulate(placement, "logarithm", a, axes, exponential, others, count)
+        if value.op is log_probabilities.log_softmax_of:
+            lines = nest(a.shape, [f"{home.at(indices)} = {source} - {top} - {total}"])
         else:
-            loads = [f"{y.name} = {y.place}" for y in found]
-            stores = [f"{y.place} = {y.name}" for y in found]
-            lines = [
-                *nest(shape, [*starts, *stores]),
-                *nest(a.shape, [*loads, *steps, *stores]),
-                *(nest(shape, [*loads, *ends]) if ends != stores else ()),
-            ]
-        self._code.kernel(kind, lines, reorders and a.ndim - 1 in axes)
+            place = home.at(left_over(indices, axes, bool(value.keywords.get("keepdims"))))
+            lines = nest(shape, [f"{place} = {total} + {top}"])
+    else:
+        result = home.at(indices)
+        placement.code.kernel("exponentials", nest(a.shape, [f"{result} = {exponential}"]))
+        nonzero = f"{real}(1.0) if y == 0 else y" if value.op is log_probabilities.shares else "y"
+        summed = Accumulator("y", total, f"{real}(0.0)", "y + x", nonzero)
+        _accumulate(placement, "sum", a, axes, result, summed, reorders=True)
+        lines = nest(a.shape, [f"{result} /= {total}"])
+    placement.code.kernel("probabilities", lines)
 
-    def _fold(self, value: Value) -> None:
-        """Write one of the ``FOLDS``; a sum that is a single number is added up in float64."""
-        a, axes, keepdims = _reduction(value)
-        is_sum = value.op in SUMS
-        if is_sum and a.size // value.size > thresholds.SMALL_SUM:
-            raise NoMachineCode("a sum of many elements")
-        kind = np.dtype(np.float64) if is_sum and value.size == 1 and value.dtype.kind == "f" else value.dtype
-        indices = [f"i{axis}" for axis in range(a.ndim)]
-        x = converted(
-            self._placement.place_of(a).at(indices), a.dtype, CONDITION if value.op in OF_CONDITIONS else kind
-        )
-        place = self._placement.home(value).at(left_over(indices, axes, keepdims))
-        finished = converted("y", kind, value.dtype) + scale_of(self._code, value)
-        result = Accumulator("y", place, _start(value, kind), FOLDS[value.op], finished)
-        self._accumulate("fold", a, axes, x, result, reorders=is_sum)
 
-    def _place(self, value: Value) -> None:
-        """Write one of the ``PLACES``: the index of the first largest or smallest, along an axis or among all elements.
-
-        As in NumPy, a NaN counts as the largest and as the smallest.
-        """
-        a, axes, keepdims = _reduction(value)
-        indices = [f"i{axis}" for axis in range(a.ndim)]
-        source = self._placement.place_of(a).at(indices)
-        result = self._placement.home(value).at(left_over(indices, axes, keepdims))
-        first = self._placement.place_of(a).at(left_over(indices, axes, keepdims=True))
-        better = f"x {PLACES[value.op]} y or (x != x and y == y)"
-        search = ["k += 1", f"x = {source}", f"if {better}:", "    y = x", "    n = k"]
-        outer = [axis for axis in range(a.ndim) if axis not in axes]
-        inner = self._code.nest_along(a.shape, sorted(axes), search)
-        body = ["k = i64(-1)", "n = i64(0)", f"y = {first}", *inner, f"{result} = n"]
-        self._code.kernel("place", self._code.nest_along(a.shape, outer, body))
-
-    def _probabilities(self, value: Value) -> None:
-        """Write one of the ``PROBABILITIES``; subtract the largest element first, so that no exponential is too large.
-
-        For a logarithm, the sum leaves out the largest element, whose term is 1, and the rest goes to ``log1p``.
-        """
-        (a,), axes, home = value.args, reduced_axes(value), self._placement.home(value)
-        is_real = a.dtype == value.dtype and a.dtype in (np.float32, np.float64)
-        if a.size == 0 or math.prod(a.shape[i] for i in axes) > thresholds.SMALL_SUM or not is_real:
-            raise NoMachineCode(f"a {value.op.name} of {a.dtype} with {a.size} elements")
-        real, nest, shape = number_type(a.dtype), self._code.nest, _reduced_shape(a, axes)
-        indices = [f"i{axis}" for axis in range(a.ndim)]
-        source, kept = self._placement.place_of(a).at(indices), left_over(indices, axes, keepdims=True)
-        top, total = (self._temporary(kind, shape, a.dtype).at(kept) for kind in ("top", "total"))
-        exponential = f"exp{real[1:]}({source} - {top})"
-        finite = "y" if value.op is log_probabilities.softmax_of else f"y if np.isfinite(y) else {real}(0.0)"
-        largest = Accumulator("y", top, f"{real}(-np.inf)", "np.maximum(y, x)", finite)
-        self._accumulate("largest", a, axes, source, largest)
-        if value.op in LOGARITHMS:
-            ones = self._temporary("ones", shape, a.dtype).at(kept)
-            others = Accumulator("y", total, f"{real}(0.0)", "y if x == 1 else y + x", f"log1p{real[1:]}(y + z)")
-            count = Accumulator("z", ones, f"{real}(-1.0)", f"z + {real}(x == 1)", "z")
-            self._accumulate("logarithm", a, axes, exponential, others, count)
-            if value.op is log_probabilities.log_softmax_of:
-                lines = nest(a.shape, [f"{home.at(indices)} = {source} - {top} - {total}"])
-            else:
-                place = home.at(left_over(indices, axes, bool(value.keywords.get("keepdims"))))
-                lines = nest(shape, [f"{place} = {total} + {top}"])
-        else:
-            result = home.at(indices)
-            self._code.kernel("exponentials", nest(a.shape, [f"{result} = {exponential}"]))
-            nonzero = f"{real}(1.0) if y == 0 else y" if value.op is log_probabilities.shares else "y"
-            summed = Accumulator("y", total, f"{real}(0.0)", "y + x", nonzero)
-            self._accumulate("sum", a, axes, result, summed, reorders=True)
-            lines = nest(a.shape, [f"{result} /= {total}"])
-        self._code.kernel("probabilities", lines)
-
-    def _temporary(self, kind: str, shape: tuple[int, ...], dtype: np.dtype) -> Place:
-        return whole(self._code.numbered_buffer(kind, shape, dtype), shape)
+def _temporary(placement: Placement, kind: str, shape: tuple[int, ...], dtype: np.dtype) -> Place:
+    return whole(placement.code.numbered_buffer(kind, shape, dtype), shape)
 
 
 def _reduction(value: Value) -> tuple[Value, set[int], bool]:
@@ -194,3 +185,10 @@ def left_over(indices: Sequence[str], axes: set[int], keepdims: bool) -> list[st
     if keepdims:
         return ["0" if i in axes else index for i, index in enumerate(indices)]
     return [index for i, index in enumerate(indices) if i not in axes]
+
+
+WRITERS: dict[Any, Callable[[Placement, Value], None]] = {
+    **dict.fromkeys(FOLDS, _fold),
+    **dict.fromkeys(PLACES, _place),
+    **dict.fromkeys(PROBABILITIES, _probabilities),
+}

@@ -14,8 +14,10 @@ from ..graph.values import Value, label
 from ..loops.independent_rows import batch_of
 from ..loops.loop import Loop, LoopResult
 from ..loops.storage import Slot, State, Storage
-from .products import factors, goes_by_tiles
-from .schedule import Schedule
+from . import passes
+from .placement import Placement
+from .products import factors, goes_by_tiles, pack
+from .schedule import write
 
 
 class MachineLoop:
@@ -25,10 +27,9 @@ class MachineLoop:
         NoMachineCode: it can't be written.
     """
 
-    def __init__(self, schedule: Schedule, loop: Loop) -> None:
-        self.schedule, self.loop = schedule, loop
-        self.code, self.placement = schedule.code, schedule.placement
-        self.results = schedule.code.writer.program.results[loop]
+    def __init__(self, placement: Placement, loop: Loop) -> None:
+        self.placement, self.code, self.loop = placement, placement.code, loop
+        self.results = placement.code.writer.program.results[loop]
         self.storage = Storage(loop, self.results)
         self.slots: dict[Slot, Place] = {}
 
@@ -57,9 +58,9 @@ class MachineLoop:
         steps = code.size(loop.steps)
         with code.loop(f"for s in range({steps}):"):
             code.line(f"t = {steps} - 1 - s" if loop.backwards else "t = s")
-            self.schedule.write(storage.body)
+            write(self.placement, storage.body)
             for slot, value in storage.late:
-                self.schedule.elements.copy(self.slots[slot], value)
+                passes.copy(self.placement, self.slots[slot], value)
 
     # --- what it reads -----------------------------------------------------------------------------------------------
 
@@ -78,7 +79,7 @@ class MachineLoop:
             self.placement.homes[v] = place or self.placement.place_of(v)
         for product in tiled:
             if factors(product)[1] in fixed:
-                self.schedule.products.pack(product)
+                pack(self.placement, product)
 
     # --- where it writes ---------------------------------------------------------------------------------------------
 
@@ -105,7 +106,7 @@ class MachineLoop:
     def _start(self, passed: str, lead: str, start: Value) -> None:
         """Write the first state to its place: row ``lead`` of an array."""
         if self.code.starts_inside:
-            self.schedule.elements.copy(whole(self.code.argument(passed), start.shape, lead), start)
+            passes.copy(self.placement, whole(self.code.argument(passed), start.shape, lead), start)
         else:
             self.code.before.append(f"copyto({passed}[{lead}, ...], {self.code.writer.operand(start)})")
 

@@ -32,7 +32,8 @@ from ..runtime.threads import are_enough
 from . import weight_gradients
 from .loop import MachineLoop, work_of
 from .passes import is_summed_in_pass
-from .schedule import Schedule
+from .placement import Placement
+from .schedule import write
 from .stepped_loop import SteppedLoop
 from .weight_gradients import PARTS
 
@@ -59,7 +60,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
 def _loop(writer: Writer, loop: Loop) -> list[str]:
     code = MachineCode(writer)
     try:
-        MachineLoop(Schedule(code), loop).write()
+        MachineLoop(Placement(code), loop).write()
     except NoMachineCode as why:
         writer.left_to_numpy.append(str(why))
         return SteppedLoop(writer, loop).lines()
@@ -267,7 +268,7 @@ class ElementPasses(_Collected):
     def _together(self, groups: Sequence[Sequence[Any]]) -> list[str]:
         """Loops and passes as one function, each thread of which computes some parts of the rows."""
         code = MachineCode(self.writer)
-        schedule = self._schedule(code)
+        placement = self._placement(code)
         code.parts = PARTS
         code.rows = max(self._rows(step) for group in groups for step in group if isinstance(step, Loop))
         for group in groups:
@@ -275,34 +276,33 @@ class ElementPasses(_Collected):
             if kind == "loop":
                 code.take_rows()
                 for loop in group:
-                    MachineLoop(schedule, loop).write()
+                    MachineLoop(placement, loop).write()
             elif kind == "gradient":
                 weight_gradients.write(code, group)
             else:
                 with code.each_part():
-                    schedule.write(group)
-                self._name(group, schedule)
+                    write(placement, group)
+                self._name(group, placement)
         return code.call()
 
     def _pass(self, values: Sequence[Value]) -> list[str]:
         """Operations around loops as one function, on one thread."""
         code = MachineCode(self.writer)
-        schedule = self._schedule(code)
+        placement = self._placement(code)
         try:
-            schedule.write(values)
+            write(placement, values)
         except NoMachineCode:
             return [line for value in values for line in self.writer.straight(value)]
-        self._name(values, schedule)
+        self._name(values, placement)
         return code.call()
 
-    def _schedule(self, code: MachineCode) -> Schedule:
-        schedule = Schedule(code)
-        schedule.placement.add_users(self.straight)
-        schedule.placement.kept |= self.kept
-        return schedule
+    def _placement(self, code: MachineCode) -> Placement:
+        placement = Placement(code)
+        placement.add_users(self.straight)
+        placement.kept |= self.kept
+        return placement
 
-    def _name(self, values: Sequence[Value], schedule: Schedule) -> None:
-        placement = schedule.placement
+    def _name(self, values: Sequence[Value], placement: Placement) -> None:
         self.writer.names.update({v: placement.passed(placement.homes[v]) for v in values if v in placement.writes})
 
 

@@ -20,22 +20,25 @@ class Placement:
     """The places of all Values of one function.
 
     Attributes:
+        code: the function to write to.
         homes: where each Value is read from.
         writes: where it is written to.
         sums: where it is added up over time.
         parts: for each concatenation, the parts that have to be copied into it.
         users: for each Value, the Values that read it.
         kept: the Values that are read outside.
+        panels: the matrices that were packed ahead of a loop, and whether they are transposed.
     """
 
     def __init__(self, code: MachineCode) -> None:
-        self._code = code
+        self.code = code
         self.homes: dict[Value, Place] = {}
         self.writes: dict[Value, list[Place]] = {}
         self.sums: dict[Value, list[Place]] = {}
         self.parts: dict[Value, list[tuple[Place, Value]]] = {}
         self.users: dict[Value, set[Value]] = {}
         self.kept: set[Value] = set()
+        self.panels: dict[tuple[Value, bool], str] = {}
 
     def add_users(self, values: Iterable[Value]) -> None:
         """Note which Values these read."""
@@ -58,10 +61,10 @@ class Placement:
         """The parameter for a Value from outside, as an array whose elements are contiguous."""
         if value.dtype not in TYPES:
             raise NoMachineCode(f"elements of type {value.dtype}")
-        name = self._code.writer.operand(value)
-        if not self._code.is_buffer(name):
+        name = self.code.writer.operand(value)
+        if not self.code.is_buffer(name):
             name = f"ascontiguousarray({name})" if value.ndim else f"asarray({name})"
-        return whole(self._code.argument(name), value.shape)
+        return whole(self.code.argument(name), value.shape)
 
     def view(self, value: Value) -> bool:
         """Read a view from its base, with other indices; return False if it has to be copied first."""
@@ -78,19 +81,19 @@ class Placement:
     def copied(self, value: Value) -> Place:
         """A new array as the home of a Value that will be reshaped."""
         base = value.args[0]
-        place = whole(self._code.numbered_buffer("temporary", base.shape, base.dtype), base.shape)
+        place = whole(self.code.numbered_buffer("temporary", base.shape, base.dtype), base.shape)
         self.homes[value] = self._reshaped(value, place)
         return place
 
     def _reshaped(self, value: Value, base: Place) -> Place:
         """The place of an array in another shape: the same memory, passed as a second argument."""
-        return whole(self._code.argument(f"{self.passed(base)}.reshape({value.shape!r})"), value.shape)
+        return whole(self.code.argument(f"{self.passed(base)}.reshape({value.shape!r})"), value.shape)
 
     def passed(self, place: Place) -> str:
         """The outer expression for the array of a place, which has to be all of it."""
         if not place.is_whole:
             raise NoMachineCode("a part of an array that is read afterwards")
-        return self._code.passed(place.array)
+        return self.code.passed(place.array)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -101,7 +104,7 @@ class Placement:
     def home(self, value: Value) -> Place:
         """The place that a computed Value is read from: an array of its own, if no other place is required."""
         if value not in self.writes:
-            array = self._code.numbered_buffer("temporary", value.shape, value.dtype)
+            array = self.code.numbered_buffer("temporary", value.shape, value.dtype)
             self.writes[value] = [whole(array, value.shape)]
         self.homes[value] = self.writes[value][0]
         return self.homes[value]

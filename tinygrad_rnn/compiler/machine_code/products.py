@@ -5,82 +5,77 @@ What computes tiles, and packs matrices for them, is in ``runtime.tiled_product`
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ...autodiff.rules import linalg
 from .. import thresholds
 from ..elements.addresses import Place
-from ..elements.function import MachineCode, NoMachineCode
+from ..elements.function import NoMachineCode
 from ..graph.shapes import multiplications
 from ..graph.values import Value
 from ..runtime.tiles import panels_shape, vectors_for
-from .contractions import Contractions
+from . import contractions
 from .placement import Placement
 
 
-class Products:
-    """A writer of products."""
+def compute(placement: Placement, value: Value) -> None:
+    """Write a product to its home."""
+    if value.op is linalg.matmul and goes_by_tiles(value, placement.code.is_in_loop):
+        _tiled(placement, value)
+    else:
+        contractions.compute(placement, value)
 
-    def __init__(self, code: MachineCode, placement: Placement) -> None:
-        self._code, self._placement = code, placement
-        self._contractions = Contractions(code, placement)
-        self._panels: dict[tuple[Value, bool], str] = {}  # matrices that were packed ahead of a loop
-        self.of: dict[Any, Callable[[Value], None]] = dict.fromkeys((linalg.matmul, linalg.contraction), self._compute)
 
-    def _compute(self, value: Value) -> None:
-        if value.op is linalg.matmul and goes_by_tiles(value, self._code.is_in_loop):
-            self._tiled(value)
-        else:
-            self._contractions.compute(value)
+def pack(placement: Placement, value: Value) -> None:
+    """Pack the matrix of a product that is the same at each step, ahead of the loop."""
+    _, matrix, is_transposed = factors(value)
+    if (matrix, is_transposed) not in placement.panels:
+        placement.panels[matrix, is_transposed] = _packed(placement, matrix, is_transposed)
 
-    def pack(self, value: Value) -> None:
-        """Pack the matrix of a product that is the same at each step, ahead of the loop."""
-        _, matrix, is_transposed = factors(value)
-        if (matrix, is_transposed) not in self._panels:
-            self._panels[matrix, is_transposed] = self._packed(matrix, is_transposed)
 
-    def _tiled(self, value: Value) -> None:
-        rows, matrix, is_transposed = factors(value)
-        panels = self._panels.get((matrix, is_transposed)) or self._packed(matrix, is_transposed)
-        left, out = self._matrix(self._placement.place_of(rows)), self._matrix(self._placement.home(value))
-        if out.column != 1:
-            raise NoMachineCode("a large product that is written column by column")
-        columns = value.shape[-1]
-        bounds = "0, 1" if value.ndim == 1 else self._code.bounds(value.shape[0])
-        self._code.line(
-            f"multiply_{vectors_for(columns, value.dtype.itemsize)}({left.text}, {panels}, "
-            f"{out.array}, {out.start}, {out.row}, {columns}, {bounds})"
-        )
+def _tiled(placement: Placement, value: Value) -> None:
+    rows, matrix, is_transposed = factors(value)
+    panels = placement.panels.get((matrix, is_transposed)) or _packed(placement, matrix, is_transposed)
+    left, out = _matrix(placement, placement.place_of(rows)), _matrix(placement, placement.home(value))
+    if out.column != 1:
+        raise NoMachineCode("a large product that is written column by column")
+    columns = value.shape[-1]
+    bounds = "0, 1" if value.ndim == 1 else placement.code.bounds(value.shape[0])
+    placement.code.line(
+        f"multiply_{vectors_for(columns, value.dtype.itemsize)}({left.text}, {panels}, "
+        f"{out.array}, {out.start}, {out.row}, {columns}, {bounds})"
+    )
 
-    def _packed(self, matrix: Value, is_transposed: bool) -> str:
-        """A buffer with the panels of a matrix."""
-        given = self._matrix(self._placement.place_of(matrix))
-        depth, columns = matrix.shape
-        if is_transposed:
-            given, depth, columns = given._replace(row=given.column, column=given.row), columns, depth
-        panels = self._code.numbered_buffer("panels", panels_shape(depth, columns, matrix.dtype.itemsize), matrix.dtype)
-        if self._code.starts_inside or self._code.is_in_loop:
-            self._code.line(f"pack({given.text}, {columns}, {panels})")
-        else:
-            passed = given._replace(array=self._code.passed(given.array))
-            call = f"{self._code.compiled(PACK)}({passed.text}, {columns}, {self._code.passed(panels)})"
-            self._code.before.append(call)
-        return panels
 
-    def _matrix(self, place: Place) -> Matrix:
-        """A place as a part of a flat array."""
-        if place.offset is None:
-            raise NoMachineCode("a large product of elements that don't lie in rows")
-        if not self._code.is_written(place.sizes[-1]):
-            raise NoMachineCode("a large product with rows as long as the arguments")
-        flat = self._code.argument(f"{self._code.passed(place.array)}.reshape(-1)")
-        start, length = str(place.offset), place.sizes[-1]
-        if place.lead:
-            start += f" + ({place.lead}) * {self._code.size(int(np.prod(place.sizes)))}"
-        return Matrix(flat, start, 1, length) if place.transposed else Matrix(flat, start, length, 1)
+def _packed(placement: Placement, matrix: Value, is_transposed: bool) -> str:
+    """A buffer with the panels of a matrix."""
+    given = _matrix(placement, placement.place_of(matrix))
+    depth, columns = matrix.shape
+    if is_transposed:
+        given, depth, columns = given._replace(row=given.column, column=given.row), columns, depth
+    panels = placement.code.numbered_buffer("panels", panels_shape(depth, columns, matrix.dtype.itemsize), matrix.dtype)
+    if placement.code.starts_inside or placement.code.is_in_loop:
+        placement.code.line(f"pack({given.text}, {columns}, {panels})")
+    else:
+        passed = given._replace(array=placement.code.passed(given.array))
+        call = f"{placement.code.compiled(PACK)}({passed.text}, {columns}, {placement.code.passed(panels)})"
+        placement.code.before.append(call)
+    return panels
+
+
+def _matrix(placement: Placement, place: Place) -> Matrix:
+    """A place as a part of a flat array."""
+    if place.offset is None:
+        raise NoMachineCode("a large product of elements that don't lie in rows")
+    if not placement.code.is_written(place.sizes[-1]):
+        raise NoMachineCode("a large product with rows as long as the arguments")
+    flat = placement.code.argument(f"{placement.code.passed(place.array)}.reshape(-1)")
+    start, length = str(place.offset), place.sizes[-1]
+    if place.lead:
+        start += f" + ({place.lead}) * {placement.code.size(int(np.prod(place.sizes)))}"
+    return Matrix(flat, start, 1, length) if place.transposed else Matrix(flat, start, length, 1)
 
 
 class Matrix(NamedTuple):

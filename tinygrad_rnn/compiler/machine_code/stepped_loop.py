@@ -20,7 +20,8 @@ from ..loops.loop import Loop
 from ..numpy_code.executor import on_one_thread
 from ..numpy_code.loop import LoopWriter
 from ..numpy_code.writer import Writer
-from .schedule import Schedule
+from .placement import Placement
+from .schedule import write
 
 
 class SteppedLoop(LoopWriter):
@@ -73,8 +74,7 @@ class SteppedLoop(LoopWriter):
 
     def _called(self, values: Sequence[Value]) -> list[str]:
         code = MachineCode(self.writer)
-        schedule = Schedule(code)
-        placement = schedule.placement
+        placement = Placement(code)
         placement.add_users(values)
         for a in dict.fromkeys(a for value in values for a in value.operands):
             if a not in values:
@@ -85,5 +85,5 @@ class SteppedLoop(LoopWriter):
                 self.names[value] = self.targets.get(value) or self._temporary(value)
                 placement.kept.add(value)
                 placement.write_to(whole(code.argument(self.names[value]), value.shape), value)
-        schedule.write(values)
+        write(placement, values)
         return code.call()

@@ -20,7 +20,7 @@ from ..numpy_code.writer import Writer
 from ..program.program import Step
 from .loop import MachineLoop
 from .placement import Placement
-from .schedule import Schedule
+from .schedule import write
 
 
 def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
@@ -35,16 +35,15 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
         raise NoMachineCode("a large program")
     given = set(writer.names)
     code = MachineCode(writer, starts_inside=True)
-    schedule = Schedule(code)
-    placement = schedule.placement
+    placement = Placement(code)
     placement.add_users(straight)
     placement.kept |= {*kept, *(v for loop in loops for v in writer.program.reads(loop))}
     waiting: list[Value] = []
     for value in order:
         if isinstance(value, Loop):
-            schedule.write(waiting)
+            write(placement, waiting)
             waiting = []
-            MachineLoop(schedule, value).write()
+            MachineLoop(placement, value).write()
         elif is_view(value) and (value.args[0] in given or is_constant(value.args[0])):
             place = viewed(value, placement.place_of(value.args[0])) if _only_multiplies(value, placement) else None
             if place is not None:
@@ -54,7 +53,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
                 given.add(value)
         elif value.op is not None:
             waiting.append(value)
-    schedule.write(waiting)
+    write(placement, waiting)
     for value in straight:
         if value in placement.kept:
             _name(writer, placement, value)
