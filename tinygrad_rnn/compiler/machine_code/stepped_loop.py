@@ -49,18 +49,17 @@ class SteppedLoop(LoopWriter):
             self.inside[-1] = self.inside[-1].replace("matmul(", f"{name}(", 1)
 
     def _steps(self) -> None:
-        last_read = self._last_reads()
         together: list[Value] = []
         for place, value in enumerate(self.body):
             if has_expression(value) and not is_view(value) and value not in self.storage.parts:
                 together.append(value)
             else:
-                self._pass(together, last_read)
-                self._step(place, value, last_read)
+                self._pass(together)
+                self._step(place, value)
                 together = []
-        self._pass(together, last_read)
+        self._pass(together)
 
-    def _pass(self, values: Sequence[Value], last_read: dict[Value, int]) -> None:
+    def _pass(self, values: Sequence[Value]) -> None:
         """Elementwise operations that follow each other: one call of machine code, if there are several."""
         if len(values) > 1:
             try:
@@ -68,9 +67,11 @@ class SteppedLoop(LoopWriter):
             except NoMachineCode:  # for their dtype, for example
                 pass
             else:
+                for value in values:
+                    self.rooms.release(self.liveness.ending(self.body.index(value)))
                 return
         for value in values:
-            self._step(self.body.index(value), value, last_read)
+            self._step(self.body.index(value), value)
 
     def _called(self, values: Sequence[Value]) -> list[str]:
         code = MachineCode(self.writer)

@@ -23,6 +23,7 @@ from ..graph.values import Value
 from ..loops.loop import Loop
 from ..program.program import Step
 from ..runtime import blas
+from .kernels import has_kernel
 from .loop import LoopWriter
 from .rooms import Liveness
 from .writer import Writer
@@ -39,7 +40,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
     inside = [v for loop in loops for v in loop.body(writer.program.results[loop]) if v.op is linalg.matmul]
     outside = [v for v in order if isinstance(v, Value) and v.op is linalg.matmul]
     is_ours = (inside or outside) and all(multiplications(v) <= thresholds.BLAS_THREADS_INSIDE for v in inside)
-    liveness = Liveness(order, writer.program.reads, kept)
+    liveness = Liveness(order, writer.program.reads, kept, shares=lambda v: not has_kernel(v))
     lines: list[str] = []
     for place, step in enumerate(order):
         if isinstance(step, Value):

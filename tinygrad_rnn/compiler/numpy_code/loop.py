@@ -7,9 +7,7 @@ nothing reads them any more (liveness).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
+from operator import attrgetter
 
 from ...autodiff.rules import linalg, shape, transposes
 from ..graph.shapes import has_several_results, is_view
@@ -20,6 +18,7 @@ from ..runtime import blas
 from ..runtime.scan import scanned
 from .generated import Buffer
 from .kernels import statements, view
+from .rooms import Liveness, Rooms
 from .writer import Writer
 
 
@@ -38,8 +37,11 @@ class LoopWriter:
         self.before: list[str] = []
         self.inside: list[str] = []
         self.at_end: list[str] = []
-        self.free: dict[tuple[tuple[int, ...], np.dtype], list[str]] = {}
-        self.temporaries: dict[Value, str] = {}
+        self.rooms = Rooms()
+        kept = [*(value for _, value in self._copies()), *(result.inner for result in self.storage.sums)]
+        self.liveness = Liveness(
+            self.body, attrgetter("operands"), kept, lambda v: is_view(v) or has_several_results(v)
+        )
         self._ends = "", ""  # for a state that is kept: the place of the first one, and of those after each step
 
     def lines(self) -> list[str]:
@@ -166,11 +168,10 @@ class LoopWriter:
     # --- one step ----------------------------------------------------------------------------------------------------
 
     def _steps(self) -> None:
-        last_read = self._last_reads()
         for place, value in enumerate(self.body):
-            self._step(place, value, last_read)
+            self._step(place, value)
 
-    def _step(self, place: int, value: Value, last_read: Mapping[Value, int]) -> None:
+    def _step(self, place: int, value: Value) -> None:
         """Add the lines of the operation at this position; temporaries that are not read after it become free."""
         if value in self.storage.parts:
             self.names[value] = self.targets[value]
@@ -184,25 +185,7 @@ class LoopWriter:
             self.inside.append(f"{label(value)} = {self.writer.call(value, self.names)}")
         else:
             self._operation(value)
-        for v in [v for v in self.temporaries if last_read[v] <= place]:
-            self.free.setdefault((v.shape, v.dtype), []).append(self.temporaries.pop(v))
-
-    def _last_reads(self) -> dict[Value, int]:
-        """The position of the last operation that reads each Value, directly or through a view."""
-        last = {value: place for place, value in enumerate(self.body)}
-        for place, value in enumerate(self.body):
-            for v in value.operands:
-                if v in last:
-                    last[v] = place
-        for value in (*(value for _, value in self._copies()), *(result.inner for result in self.storage.sums)):
-            if value in last:
-                last[value] = len(self.body)
-        for value in reversed(self.body):
-            if is_view(value) or has_several_results(value):  # its result may be its operands themselves
-                for v in value.operands:
-                    if v in last:
-                        last[v] = max(last[v], last[value])
-        return last
+        self.rooms.release(self.liveness.ending(place))
 
     def _operation(self, value: Value) -> None:
         args = [self._operand(a) for a in value.args]
@@ -211,7 +194,4 @@ class LoopWriter:
         self.inside += lines or [f"copyto({target}, {self.writer.call(value, self.names)})"]
 
     def _temporary(self, value: Value) -> str:
-        waiting = self.free.get((value.shape, value.dtype))
-        name = waiting.pop() if waiting else self._buffer(f"temporary_{len(self.writer.buffers)}", value)
-        self.temporaries[value] = name
-        return name
+        return self.rooms.taken(value, self.writer.buffers, f"temporary_{len(self.writer.buffers)}")

@@ -1,12 +1,14 @@
-"""Arrays outside of loops that are used again: as soon as nothing reads a Value any more, the next one lies there.
+"""Arrays that are used again: as soon as nothing reads a Value any more, the next one lies there.
 
-Arrays that the forward pass hands to the backward pass stay as they are, so that a backward pass can run twice. All
-others are free at the end of the forward pass, and the backward pass begins with them.
+So it is in the steps of loops and outside of them. Arrays that the forward pass hands to the backward pass stay as they
+are, so that a backward pass can run twice. All others outside of loops are free at the end of the forward pass, and the
+backward pass begins with them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,27 +16,23 @@ from ...autodiff.rules import shape
 from ..graph.shapes import acts_by_element
 from ..graph.values import Value
 from ..program.program import Step
+from .generated import Buffer
 from .kernels import READS_AFTER_WRITING, has_kernel
 
 
 class Rooms:
-    """The buffers of Values outside of loops, and which of them are free."""
+    """The buffers of Values, and which of them are free."""
 
     def __init__(self) -> None:
         self._of: dict[Value, str] = {}
         self._free: dict[tuple[int, np.dtype], list[str]] = {}
 
-    def add(self, value: Value, name: str) -> None:
-        """Note the new buffer of a Value."""
-        self._of[value] = name
-
-    def taken(self, value: Value) -> str | None:
-        """The name of a free buffer of a Value's size, which is its own from now on; None if there is none."""
+    def taken(self, value: Value, buffers: dict[str, Buffer], new: str) -> str:
+        """The text of the array of a Value: a free buffer of its size, or one that is added under a new name."""
         waiting = self._free.get((value.size, value.dtype))
-        if not waiting:
-            return None
-        self._of[value] = waiting.pop()
-        return self._of[value]
+        name = self._of[value] = waiting.pop() if waiting else new
+        buffer = buffers.setdefault(name, Buffer(value.shape, value.dtype))
+        return name if buffer.shape == value.shape else f"{name}.reshape({value.shape!r})"
 
     def release(self, values: Iterable[Value]) -> None:
         """Note that nobody reads these Values any more."""
@@ -51,14 +49,21 @@ class Liveness:
         order: the steps.
         reads: returns the Values that a step reads.
         kept: the Values that are read after all of them.
+        shares: returns whether the result of an operation may lie in the arrays of its operands.
     """
 
-    def __init__(self, order: Sequence[Step], reads: Callable[[Step], Sequence[Value]], kept: Iterable[Value]) -> None:
+    def __init__(
+        self,
+        order: Sequence[Step],
+        reads: Callable[[Any], Sequence[Value]],
+        kept: Iterable[Value],
+        shares: Callable[[Value], bool],
+    ) -> None:
         self._lies_in: dict[Value, set[Value]] = {}  # the Values in whose arrays a view may lie, or any other result
         last: dict[Value, int] = {}
         for place, step in enumerate(order):
             read = [*reads(step), step] if isinstance(step, Value) else reads(step)
-            if isinstance(step, Value) and not has_kernel(step):
+            if isinstance(step, Value) and shares(step):
                 self._lies_in[step] = {step}.union(*map(self._arrays_of, step.operands))
             last |= {v: place for a in read for v in self._arrays_of(a)}
         later = {v for a in kept for v in self._arrays_of(a)}

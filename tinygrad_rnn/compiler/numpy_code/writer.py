@@ -67,15 +67,8 @@ class Writer:
 
     def add_buffer(self, value: Value) -> str:
         """Add an array for a Value, or take one that nobody reads any more; return its name."""
-        name = self.rooms.taken(value)
-        if name is None:
-            name = label(value)
-            self.buffers[name] = Buffer(value.shape, value.dtype)
-            self.rooms.add(value, name)
-        elif self.buffers[name].shape != value.shape:
-            name = f"{name}.reshape({value.shape!r})"
-        self.names[value] = name
-        return name
+        self.names[value] = self.rooms.taken(value, self.buffers, label(value))
+        return self.names[value]
 
     def call(self, value: Value, inside: Mapping[Value, str] = NOTHING) -> str:
         """An operation without a kernel, as a call of its own function."""
