@@ -250,7 +250,7 @@ def kept(folder, *names):
 
 
 def names(folder):
-    return [entry.paths[0].name.partition("_")[2][0] for entry in code_folder.entries(folder)]
+    return [entry.path.name.partition("_")[2][0] for entry in code_folder.entries(folder)]
 
 
 def test_beyond_the_limit_the_oldest_use_goes_first(folder, monkeypatch):

@@ -80,13 +80,7 @@ def _given(outputs: Sequence[Value], own: set[Value]) -> list[Value]:
     def parents(value: Value) -> Sequence[Value]:
         return value.op.reads([value]) if isinstance(value, LoopResult) else value.operands
 
-    of_bodies = {v for o in in_order(outputs, parents=parents) if isinstance(o, LoopResult) for v in _inside(o)}
-    ends = [v for v in in_order(outputs, parents=parents) if v.op is None and not is_constant(v)]
-    return [v for v in ends if v not in own and v not in of_bodies]
-
-
-def _inside(result: LoopResult) -> set[Value]:
-    return {*result.op.befores, *result.op.slices}
+    return [v for v in in_order(outputs, parents=parents) if v.op is None and not is_constant(v) and v not in own]
 
 
 class CheckpointedLoop(OfKnownShapes):

@@ -257,11 +257,7 @@ class Compiled:
                 [*self._guards.generators, *guards.generators],
             )
         except NotOnTensors as why:
-            self._guards.put_back()
-            guards.put_back()
-            if not self.fallback:
-                raise
-            self._runs_as_it_is(why)
+            self._refused(why, guards)
             return None
         self._settle(plan)
         return plan
@@ -273,15 +269,16 @@ class Compiled:
         try:
             return found.plan.executable(wanted, inputs, found.sizes)
         except NotOnTensors as why:
-            self._guards.put_back()
-            found.plan.guards.put_back()
-            if not self.fallback:
-                raise
-            self._runs_as_it_is(why)
+            self._refused(why, found.plan.guards)
             self._plans[request.form, request.lengths] = None
             return None
 
-    def _runs_as_it_is(self, why: NotOnTensors) -> None:
+    def _refused(self, why: NotOnTensors, guards: Guards) -> None:
+        """Undo the changes of a function that can't be compiled; raise the reason, unless it may run as it is."""
+        self._guards.put_back()
+        guards.put_back()
+        if not self.fallback:
+            raise why
         if callable(self.fallback):
             self.fallback(why)
 

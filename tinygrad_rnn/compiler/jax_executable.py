@@ -13,7 +13,6 @@ from . import thresholds
 from .executable import Executable, Run
 from .generate import scheduled
 from .graph.values import Value
-from .jax_code import places
 from .jax_code.passes import Found, Pass, passes_of
 from .jax_code.precision import as_jax_has_it, as_numpy_computes
 from .loops.fission import Cheap
@@ -156,7 +155,7 @@ def _has_room(value: Value) -> bool:
 
 
 def _check(in_range: Any) -> None:
-    if not places.as_bool(in_range):
+    if not in_range:
         raise IndexError("an index is out of range, or a matrix is singular")
 
 

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from ..program.program import Program
-from . import places
 from .passes import Found, passes_of
 from .precision import as_jax_has_it
 
@@ -48,6 +47,6 @@ def without_gradient(program: Program) -> Callable[..., tuple[Any, ...]]:
 def _checked(found: Found) -> tuple[Any, Any]:
     """The outputs of a forward pass, NaN if an index pointed past the end, and the values that it saved."""
     outputs, in_range = found.results, found.in_range
-    if isinstance(in_range, jax.core.Tracer) or not places.as_bool(in_range):
+    if isinstance(in_range, jax.core.Tracer) or not in_range:
         outputs = tuple(jnp.where(in_range, y, jnp.nan) if y.dtype.kind == "f" else y for y in outputs)
     return outputs, found.saved

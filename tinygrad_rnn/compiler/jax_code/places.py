@@ -12,7 +12,6 @@ from contextvars import ContextVar
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 _found: ContextVar[list[Any] | None] = ContextVar("found", default=None)
 
@@ -59,8 +58,3 @@ def watch(index: Any, shape: tuple[int, ...]) -> None:
                 part = part.astype(int)  # unsigned numbers would take -n for a large one
                 note(((part >= -n) & (part < n)).all())
             axis += 1
-
-
-def as_bool(condition: Any) -> bool:
-    """The boolean that a program has computed."""
-    return bool(np.asarray(condition))

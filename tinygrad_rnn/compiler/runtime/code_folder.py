@@ -108,32 +108,29 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 class Entry(NamedTuple):
-    """The files of one generated function.
+    """A file of machine code.
 
     Attributes:
-        paths: the files.
-        size: their bytes.
-        used: when they were last used, in seconds since the epoch.
+        path: its place.
+        size: its bytes.
+        used: when it was last used, in seconds since the epoch.
     """
 
-    paths: list[Path]
+    path: Path
     size: int
     used: float
 
 
 def entries(folder: Path) -> list[Entry]:
-    """The entries of a cache folder, from the one used last to the one used longest ago."""
-    found: dict[str, list[Path]] = {}
-    for path in folder.rglob("*"):  # earlier versions had a folder inside
-        digest = DIGEST.search(path.name)
-        if digest is not None:
-            found.setdefault(digest.group(), []).append(path)
-    made = []
-    for paths in found.values():
+    """The files in a cache folder, from the one used last to the one used longest ago."""
+    found = []
+    for path in filter(
+        lambda path: DIGEST.search(path.name), folder.rglob("*")
+    ):  # earlier versions had a folder inside
         with contextlib.suppress(FileNotFoundError):  # another process deletes it
-            states = [path.lstat() for path in paths]
-            made.append(Entry(paths, sum(s.st_size for s in states), max(s.st_mtime for s in states)))
-    return sorted(made, key=lambda entry: entry.used, reverse=True)
+            status = path.lstat()
+            found.append(Entry(path, status.st_size, status.st_mtime))
+    return sorted(found, key=lambda entry: entry.used, reverse=True)
 
 
 def limit() -> int:
@@ -146,7 +143,7 @@ def limit() -> int:
 
 
 def keep_within_limit(folder: Path) -> None:
-    """Delete the entries that were used longest ago, until the rest is within the limit."""
+    """Delete the files that were used longest ago, until the rest is within the limit."""
     size, most = 0, limit()
     for entry in entries(folder):
         size += entry.size
@@ -155,7 +152,6 @@ def keep_within_limit(folder: Path) -> None:
 
 
 def delete(entry: Entry) -> None:
-    """Delete an entry. Processes that use it keep it; others make it anew."""
-    for path in entry.paths:
-        with contextlib.suppress(OSError):  # another process deleted it, or holds it open on Windows
-            path.unlink()
+    """Delete a file. Processes that use it keep it; others make it anew."""
+    with contextlib.suppress(OSError):  # another process deleted it, or holds it open on Windows
+        entry.path.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -125,20 +126,12 @@ def _logaddexp2(builder: Builder, x: Number, y: Number) -> Number:
     return chosen(builder, compared(builder, ast.Eq, x, y), same, result)
 
 
-def _converting(kind: str) -> Function:
-    return lambda builder, x: converted(builder, x, kind)
-
-
-def _wrapping(kind: str) -> Function:
-    return lambda builder, x: wrapped(builder, x, kind)
-
-
 # By the names by which generated text calls them.
 FUNCTIONS: dict[str, Function] = {
-    **{kind: _converting(kind) for kind in ("f32", "f64", "i32", "i64")},
+    **{kind: partial(converted, kind=kind) for kind in ("f32", "f64", "i32", "i64")},
     **{name: _of_llvm(name) for name in OF_LLVM},
     **{name: _of_c(name_in_c) for name, name_in_c in OF_C.items()},
-    **{kind.replace("i", "int").replace("u", "uint"): _wrapping(kind) for kind in SHORT},
+    **{kind.replace("i", "int").replace("u", "uint"): partial(wrapped, kind=kind) for kind in SHORT},
     "abs": _absolute,
     "min": _least(ast.Lt),
     "max": _least(ast.Gt),
