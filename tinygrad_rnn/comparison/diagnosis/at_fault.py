@@ -71,11 +71,16 @@ class AtFault:
         reached = whole.any(axis=1)
         if np.any(np.abs(off[~reached]) > 1):
             return False
-        if whole.shape[1] >= np.count_nonzero(reached):
+        if self._surplus(whole) >= 0:
             return True
         u, s, _ = np.linalg.svd(whole, full_matrices=False)
         u = u[:, s > RANK * s[0]]
         return not np.any(np.abs(off - u @ (u.T @ off)) > 1)
+
+    @staticmethod
+    def _surplus(by_values: np.ndarray) -> int:
+        """How many more values there are than elements of gradients that they reach."""
+        return by_values.shape[1] - int(np.count_nonzero(by_values.any(axis=1)))
 
     def _by_values(self, lines: Iterable[Line]) -> np.ndarray:
         """The derivatives of all gradients by all values of some lines."""
@@ -91,7 +96,7 @@ class AtFault:
     def are_known(self) -> bool:
         """True if one or two lines can be at fault, and it is known what they have to give."""
         few = [*self.sets(1), *self.sets(2)]
-        return bool(few) and all(self.needed(lines) is not None for lines in few)
+        return bool(few) and all(self._surplus(self._by_values(lines)) < 0 for lines in few)
 
     def sets(self, size: int) -> list[tuple[Line, ...]]:
         """The sets of this many lines that can be at fault, of which each is needed.
@@ -100,7 +105,8 @@ class AtFault:
         """
         every = len(self._cones)
         found = [lines for lines, count in self._of_size(size).items() if count == every]
-        return [tuple(lines) for lines in found if not any(self.can_be(lines - {line}) for line in lines)]
+        needed = [lines for lines in found if not any(self.can_be(lines - {line}) for line in lines)]
+        return [tuple(line for line in self.bench.lines if line in lines) for lines in needed]
 
     def _of_size(self, size: int) -> dict[frozenset[Line], int]:
         """Sets of lines with the number of gradients that they explain, in the order of the cones."""
@@ -139,7 +145,7 @@ class AtFault:
     def needed(self, lines: Sequence[Line]) -> Needed | None:
         """The numbers that these lines have to give, for the given gradients to come out; None if not known."""
         whole = self._by_values(lines)
-        if self._jacobians is None or whole.shape[1] >= np.count_nonzero(whole.any(axis=1)):
+        if self._jacobians is None or self._surplus(whole) > 0:
             return None
         u, s, v = np.linalg.svd(whole, full_matrices=False)
         kept = s > KNOWN * s[0]

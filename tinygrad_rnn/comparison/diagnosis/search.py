@@ -13,7 +13,7 @@ from ...derivation.derivation import Derivation
 from ...derivation.edits.alike import alike, form
 from ...derivation.edits.budget import Budget
 from ...derivation.edits.editing import Bench
-from ...derivation.edits.edits import Edit, Kind, edits_of, edits_of_edited, edits_of_uses
+from ...derivation.edits.edits import SOME_STEPS, Edit, Kind, edits_of, edits_of_edited, edits_of_uses
 from ...derivation.edits.everywhere import everywhere
 from ...derivation.edits.hand import Hand
 from ...derivation.edits.kinds import BY_PART
@@ -182,10 +182,10 @@ class Search:
         return self._edits[line, USES]
 
     def at_ends(self) -> Iterator[Edits]:
-        """Single edits at the first or the last step alone."""
+        """Single edits at the first or the last step alone, or at all others."""
         for line in self._alone():
             for edit in self.common(line) if len(line.steps) > 1 else ():
-                yield from ((replace(edit, steps=end),) for end in ("last", "first"))
+                yield from ((replace(edit, steps=some),) for some in SOME_STEPS)
 
     def forward(self) -> Iterator[Edits]:
         """Single edits of the forward pass, whose values the backward pass then reads."""

@@ -21,8 +21,9 @@ Stages = Iterator[list[Explanation]]
 
 def usual_stages(search: Search) -> Stages:
     """The edits that are tried even if the arrays themselves show a mistake."""
-    of_one = one_instance(search.derivation, search.wrong)  # first: where the others end early, it looks like a term
-    yield search.fitting(itertools.chain(of_one, search.singles(0)), "usual edits")
+    last, first = one_instance(search.derivation, search.wrong)
+    # The last instance, left over from a loop, comes before a term: where the others end early, both are the same.
+    yield search.fitting(itertools.chain(last, search.singles(0), first), "usual edits")
 
 
 def further_stages(search: Search) -> Stages:

@@ -15,7 +15,7 @@ from ..equations.making import zeros
 from ..equations.parts import closure, parts, replaced
 from ..equations.quantities import Quantity
 from ..running.evaluate import Run, Running, compiled, compiled_line
-from .edits import Edit
+from .edits import SOME_STEPS, Edit
 from .kinks import is_kink
 
 if TYPE_CHECKING:
@@ -298,8 +298,8 @@ class EditedRun:
         if line not in self._edited:
             return right
         function, steps = self._edited[line]
-        is_end = steps is None or not line.steps or t == (line.steps[0] if steps == "first" else line.steps[-1])
-        return function if is_end else right
+        is_made = steps is None or not line.steps or (t is not None and SOME_STEPS[steps](t, line.steps))
+        return function if is_made else right
 
     def gradient(self, name: str) -> np.ndarray:
         """The gradient of a parameter, by its name in lines."""

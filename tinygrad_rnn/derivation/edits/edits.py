@@ -29,6 +29,13 @@ Path = tuple[int, ...]
 Kind = Callable[[Expression, Line, Hand], Iterator[tuple[Any, ...]]]
 Forms = Callable[[Line], Iterator[tuple[Path, Expression]]]
 MOST_PIECES = 8
+# Where an edit is made that isn't made at all steps: a loop may begin with a step that is written by itself.
+SOME_STEPS: dict[str, Callable[[int, Sequence[int]], bool]] = {
+    "at the last step alone": lambda t, steps: t == steps[-1],
+    "at the first step alone": lambda t, steps: t == steps[0],
+    "at all steps but the last": lambda t, steps: t != steps[-1],
+    "at all steps but the first": lambda t, steps: t != steps[0],
+}
 
 
 class Change(NamedTuple):
@@ -56,7 +63,7 @@ class Edit:
         of: these expressions.
         place: the position in the line, as operands of operands; with ``what``, it finds the same edit in another
             derivation.
-        steps: the steps at which it is made; None for all.
+        steps: where it is made, one of ``SOME_STEPS``; None for all steps.
         is_convention: whether only the value at a kink changes, which is a matter of choice.
         written_out: the right-hand side with a value's definition in its place, if the edit is in that definition.
     """
@@ -77,7 +84,7 @@ class Edit:
 
     def said(self, write: Callable[[Expression], str]) -> str:
         """The description of the edit in words, with its expressions as a writer prints them."""
-        at = "" if self.steps is None else f", at the {self.steps} step alone"
+        at = "" if self.steps is None else f", {self.steps}"
         return self.what.format(*map(write, self.of)) + at
 
     @cached_property

@@ -274,8 +274,8 @@ def lines_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
             yield Edit(a, b.expression, what, of), Edit(b, a.expression, what, of)
 
 
-def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[tuple[Edit, ...]]:
-    """Only the last or the first instance of a batch, in the gradients of some parameters."""
+def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[list[tuple[Edit, ...]]]:
+    """The changes by which gradients have the last instance of a batch alone; and those for the first one."""
     wanted = set(names)
     lines = [line for line in derivation.lines if line.kind == "gradient" and line.quantity.adjoint_of in wanted]
     for place, which in ((-1, "last"), (0, "first")):
@@ -289,5 +289,5 @@ def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[tuple[Ed
 
         what = f"the {which} instance of the batch alone: the sum over the instances was left out"
         edits = [Edit(line, replaced(line.expression, change), what) for line in lines]
-        if edits and all(edit.expression is not edit.line.expression for edit in edits):
-            yield tuple(edits)
+        is_made = edits and all(edit.expression is not edit.line.expression for edit in edits)
+        yield [tuple(edits)] if is_made else []

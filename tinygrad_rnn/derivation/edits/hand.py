@@ -188,6 +188,9 @@ class Hand:
         if reference.shift is not None:
             yield from self._of_other_directions(reference, among)
             yield from self._of_other_gates(reference)
+            for piece, read_at in self._pieces.items() if reference.quantity.adjoint_of is None else ():
+                if piece.shape == reference.shape and read_at is not None:
+                    yield from (piece.shifted(shift - read_at) for shift in dict.fromkeys((reference.shift, 0)))
         if reference.shift is not None and reference.quantity.adjoint_of is None:
             for quantity in among:
                 if quantity.shape == reference.shape and quantity.steps and quantity is not reference.quantity:

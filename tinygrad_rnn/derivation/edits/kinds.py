@@ -25,21 +25,20 @@ PARTS = (
         steps.derivatives_beside, steps.terms_beside, steps.terms_late, steps.rows_of_derivatives,
         steps.sequences_in_turn,
     ),
-    (factors.factors_too_many, values.other_values),
+    (factors.factors_too_many, values.other_values, values.forgotten_masks),
 )  # fmt: skip
 WHOLE = (
     (terms.whole_lines,),
     (terms.exchanges, terms.factors_exchanged, terms.derivatives_left_out, terms.terms_of_others, terms.carried_whole,
      terms.carries_times_something, terms.penalties, steps.first_steps, steps.sums_for_one_step,
      steps.means_of_sequences),
-    (factors.lines_times_something, terms.terms_too_many, terms.carries_kept, values.forgotten_masks,
-     factors.slopes_of_the_loss),
+    (factors.lines_times_something, terms.terms_too_many, terms.carries_kept, factors.slopes_of_the_loss),
 )  # fmt: skip
 RANKS = len(PARTS)
 # What is tried where a value that a line reads is written out in it.
 OF_USES = (
     *PARTS[0][: PARTS[0].index(steps.steps_beside)], values.references_to_others, values.blocks, values.powers,
     steps.steps_beside, steps.rows_beside, values.other_data, factors.equal_weights, terms.halves_exchanged,
-    terms.handed_on, factors.slopes_of_parts,
+    terms.handed_on, factors.slopes_of_parts, values.matrix_products, values.forgotten_masks,
 )  # fmt: skip
 BY_PART = (*OF_USES, factors.groups_of)  # where each part of a value is computed by itself

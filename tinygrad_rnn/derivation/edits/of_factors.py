@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions
+from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions, shape
 from ..equations.arithmetic import is_difference, is_product, is_sum, less_than_one, negative
 from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Sum, apply, one_axis
 from ..equations.lines import Line
@@ -267,10 +267,11 @@ def _softmax(p: Expression) -> Apply | None:
 def _total_of_shares(part: Expression) -> Apply | None:
     """The sum by which values are divided, whose terms they are."""
     shares = meaning(part) if isinstance(part, Reference) else part
-    if not applies(shares, elementwise.divide) or shares is part:
+    if not applies(shares, elementwise.divide):
         return None
     terms, below = shares.operands
     whole = meaning(below)
+    terms = terms.operands[0] if applies(terms, shape.expand_dims) else terms  # a weight of each instance
     return whole if applies(whole, reductions.sum) and whole.operands == (terms,) else None
 
 
@@ -282,8 +283,11 @@ def equal_weights(part: Expression, line: Line, hand: Hand) -> Found:
         other = softmax.shifted(part.shift)
         new = Apply(softmax.operation, other.operands, {**softmax.settings, "axis": 1 - int(axis or 0) % 2}, part.shape)
         yield new, "{} over the other axis", (part,)
+    if applies(softmax, log_probabilities.softmax_of) and isinstance(part, Reference) and part.shift == 0:
+        each = apply(elementwise.exp, *softmax.operands)
+        yield over(each, Sum(part.quantity.steps, each)), "{} over the steps", (part,)
     if softmax is not None and isinstance(axis, int):
-        equal = over(ONE, Number(part.shape[axis]))
+        equal = over(ONE, Number(softmax.operands[0].shape[axis]))
         yield broadcast(equal, part.shape), "equal weights, {}, stand where {} belongs", (equal, part)
 
 

@@ -105,7 +105,8 @@ def _beside(part: Reference, line: Line, hand: Hand) -> Found:
         for end, which in ((last, "last"), (first, "first")):
             kept = Elsewhere(quantity, shift, lambda t, end=end: end, which)  # type: ignore[misc]
             yield kept, f"the {which} {{}} at all steps, as if it hadn't been kept", (part,)
-        own = line.steps or steps
+        whole = line.expression
+        own = line.steps or (whole.steps if isinstance(whole, Sum) else steps)
         turned = Elsewhere(quantity, shift, lambda t: own[0] + own[-1] - t + shift, "reversed")
         yield turned, "{} is taken in reverse order of the steps", (part,)
         if quantity.adjoint_of is None:

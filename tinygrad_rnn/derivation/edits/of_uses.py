@@ -12,6 +12,7 @@ import numpy as np
 from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, shape
 from ..backward.absence import follows_from_absence
 from ..equations.arithmetic import factors, is_negative, is_product, is_sum, less_than_one, negative
+from ..equations.choices import is_masked, where
 from ..equations.expressions import Apply, During, Expression, OverSteps, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import one_minus, over, times, unwrapped
@@ -76,9 +77,9 @@ def written_out(line: Line) -> Iterator[tuple[Path, Expression]]:
             apart = _with_slope_apart(whole)
             if apart is not None:
                 yield place, put(line.expression, place, apart)
-            if place and is_sum(whole) and is_product(at(line.expression, place[:-1])):
-                product = put(at(line.expression, place[:-1]), place[-1:], whole)
-                yield place[:-1], put(line.expression, place[:-1], multiplied_out(product, place[-1]))
+            around, each = _multiplied_out(line.expression, place, whole)
+            if around != place:
+                yield around, put(line.expression, around, each)
             inner = next(filter(is_derivative, parts(found)), None)
             if inner is None:
                 break
@@ -219,13 +220,21 @@ def _taken_apart(term: Expression) -> tuple[Expression, Any]:
 _BY_ELEMENT = elementwise.multiply, elementwise.subtract, elementwise.add, elementwise.square, elementwise.negative
 
 
-def multiplied_out(product: Expression, i: int) -> Expression:
-    """A product with one factor that is a sum, as the sum of products: so each of them can be wrong by itself."""
-    terms = []
-    for term in product.operands[i].operands:
-        inner, again = _taken_apart(term)
-        terms.append(again(times(inner, *product.operands[:i], *product.operands[i + 1 :])))
-    return total(terms)
+def _multiplied_out(line: Expression, place: Path, value: Expression) -> tuple[Path, Expression]:
+    """A sum with the factors and masks around its place in a line taken into each term, so that it can be wrong alone.
+
+    Returns:
+        The place that the new sum has in the line, and the sum.
+    """
+    while place and is_sum(value):
+        outer, i, terms = at(line, place[:-1]), place[-1], []
+        if not is_product(outer) and not (is_masked(outer) and i == 1):
+            break
+        for inner, again in map(_taken_apart, value.operands):
+            others = (*outer.operands[:i], *outer.operands[i + 1 :])
+            terms.append(again(times(inner, *others) if is_product(outer) else where(others[0], inner)))
+        place, value = place[:-1], total(terms)
+    return place, value
 
 
 def _itself(term: Expression) -> Expression:

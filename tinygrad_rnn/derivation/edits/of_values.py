@@ -11,6 +11,7 @@ import numpy as np
 
 from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, log_probabilities, reductions, shape
 from ..equations.arithmetic import is_difference, is_product, is_sum, negative
+from ..equations.choices import is_masked, where
 from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Stack, Step, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, one_minus, over, times, with_operand, zeros
@@ -88,6 +89,12 @@ def matrix_products(part: Expression, line: Line, hand: Hand) -> Found:
         for one, other in ((a, b), (b, a)):
             if one.shape == part.shape:
                 yield one, "{} was left out", (other,)
+    if is_masked(part) and applies(part.operands[1], linalg.matmul):
+        condition, product, _ = part.operands
+        left, *right = product.operands
+        if condition.shape == left.shape == product.shape:
+            inside = product.with_operands((where(condition, left), *right))
+            yield inside, "{} is a mask of {}, in front of the product", (condition, left)
     for i, product in enumerate(part.operands) if is_product(part) else ():
         if applies(product, linalg.matmul):
             left, *right = product.operands
@@ -273,12 +280,11 @@ def shares(part: Expression, line: Line, hand: Hand) -> Found:
 
 def forgotten_masks(part: Expression, line: Line, hand: Hand) -> Found:
     """A mask forgotten, and with it the difference between what it keeps and what it lets through."""
-    masks = [p for p in parts(part, Apply) if p.name == "where"]
-    for mask in masks:
-        without = substituted(part, mask, broadcast(mask.operands[1], mask.shape))
-        for reference in {p for p in parts(without, Reference) if p.quantity.adjoint_of is None}:
+    if isinstance(part, Apply) and part.name == "where":
+        condition, without, _ = part.operands
+        for reference in dict.fromkeys(p for p in parts(without, Reference) if p.quantity.adjoint_of is None):
             for other in hand.like(reference):
-                yield substituted(without, reference, other), "the mask {} was forgotten", (mask.operands[0],)
+                yield substituted(without, reference, other), "the mask {} was forgotten", (condition,)
 
 
 def functions(part: Expression, line: Line, hand: Hand) -> Found:
@@ -320,6 +326,9 @@ def powers(part: Expression, line: Line, hand: Hand) -> Found:
         for other in (*hand.beside(value), part):
             new = times(value, other)
             yield instead(new, part)
+        function, argument = hand.function_of(value), hand.argument_of(value)
+        if function is not None and argument is not None:
+            yield instead(function.with_operands((apply(elementwise.square, argument),)), part)
     if isinstance(part, Reference) and part.quantity.adjoint_of is None:
         for operation in (elementwise.square, elementwise.sqrt):
             new = apply(operation, part)
