@@ -13,7 +13,7 @@ from ...autodiff.rules import elementwise, indexing
 from ..equations.arithmetic import is_product, is_sum
 from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
-from ..equations.making import ONE, broadcast, times
+from ..equations.making import ONE, broadcast, times, unwrapped
 from ..equations.parts import applies, is_derivative, parts, references_of, replaced, total
 from ..equations.quantities import Quantity
 from .changing import applied, derivatives_in, exchanged, read_by, where_they_are_read, without_ones
@@ -24,11 +24,13 @@ from .loops import loops_forwards, loops_longer, loops_shorter
 from .misplaced import Mask
 from .of_sums import other_sums, without_statistics
 from .of_terms import moves_back, without
-from .of_uses import definition
+from .of_uses import definition, switched
 from .of_values import rolls
 
 if TYPE_CHECKING:
     from .derived import Derived
+
+MOST_READERS = 4  # of a derivative, of which any may read it before it is whole
 
 
 def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
@@ -48,6 +50,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from loops_shorter(derivation)
     yield from loops_longer(derivation)
     yield from lines_exchanged(derivation)
+    yield from read_in_between(derivation)
     yield from _factors(derivation, hand)
     yield from states_beside(derivation, hand)
     yield from kept_beside(derivation, hand)
@@ -272,6 +275,37 @@ def lines_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
             of = Reference(a.quantity, 0), Reference(b.quantity, 0)
             what = "{} and {} stand in each other's place"
             yield Edit(a, b.expression, what, of), Edit(b, a.expression, what, of)
+
+
+def read_in_between(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+    """A derivative that some lines read before its last term is added, and others afterwards."""
+    for line in derivation.lines:
+        whole, own = line.expression, line.quantity
+        if line.kind != "backward" or not is_sum(whole) or own.loop is None:
+            continue
+        reading = {
+            other: [p for p in parts(other.expression, Reference) if p.quantity is own] for other in derivation.lines
+        }
+        here = [other for other, read in reading.items() if read and all(p.shift == 0 for p in read)]
+        groups = [some for n in (len(here), *range(2, len(here))) for some in itertools.combinations(here, n)]
+        groups = groups if len(here) <= MOST_READERS else groups[:1]
+        groups += [tuple(other for other, read in reading.items() if any(p.shift for p in read))]
+        for i, term in enumerate(whole.operands):
+            rest = switched(total([*whole.operands[:i], *whole.operands[i + 1 :]]))
+
+            def change(part: Expression, own: Quantity = own, rest: Expression = rest) -> Expression | None:
+                is_read = type(part) is Reference and part.quantity is own and part.shift is not None
+                return rest.shifted(part.shift) if is_read else None
+
+            what, of = "{} is read before its term {} is added", (Reference(own, 0), unwrapped(term)[0])
+            edits = {
+                edit.line: edit
+                for made in applied(derivation, change, what, of, fewest=1, reads=(own,))
+                for edit in made
+            }
+            for some in groups:
+                if some and all(other in edits for other in some):
+                    yield tuple(edits[other] for other in some)
 
 
 def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[list[tuple[Edit, ...]]]:

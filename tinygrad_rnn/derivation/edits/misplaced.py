@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..equations.expressions import Apply, Constant, During, Expression, Reference, setting_key, settled
-from ..equations.parts import substituted
+from ..equations.parts import is_derivative, parts, substituted
 from ..running.evaluate import compiled
 
 
@@ -161,6 +161,8 @@ class Rolled(Expression):
 class AddedUp(Expression):
     """A term at this step and at all later ones, added: what is handed to the step before and never set anew.
 
+    In the loop of the other direction, whose terms read what the step before hands on, these are the earlier ones.
+
     Args:
         of: the term.
         after: 1 for later steps alone.
@@ -168,6 +170,7 @@ class AddedUp(Expression):
 
     def __init__(self, of: During, after: int = 0) -> None:
         self.of, self.after, self.operands, self.shape = of, after, of.operands, of.shape
+        self.ahead = -1 if any(is_derivative(part) and (part.shift or 0) < 0 for part in parts(of.inner)) else 1
         self.details = after, *of.details
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
@@ -176,16 +179,18 @@ class AddedUp(Expression):
 
     def written(self, writer: Any) -> tuple[str, int]:
         """The term, and for which steps."""
-        return f"Σ_{{s {'≥>'[self.after]} t}} {writer.within(self.of.inner, 2)}", 1
+        signs = "≥>" if self.ahead > 0 else "≤<"
+        return f"Σ_{{s {signs[self.after]} t}} {writer.within(self.of.inner, 2)}", 1
 
     def runs(self) -> Callable[[Any, Any], Any]:
         """The function that computes it in a run."""
-        inner, steps, shape, after = compiled(self.of.inner), self.of.steps, self.shape, self.after
-        gaps = sorted(set(range(steps[0], steps[-1] + 2)) - set(steps))  # a sequence in pieces: each begins anew
+        inner, steps, shape = compiled(self.of.inner), frozenset(self.of.steps), self.shape
 
         def added_up(run: Any, t: Any) -> Any:
-            end = next(gap for gap in gaps if gap >= min(t + after, gaps[-1]))
-            return sum((inner(run, s) for s in steps if t + after <= s < end), np.zeros(shape))
+            result, s = np.zeros(shape), t + self.after * self.ahead
+            while s in steps:  # a sequence in pieces: each begins anew
+                result, s = result + inner(run, s), s + self.ahead
+            return result
 
         return added_up
 
