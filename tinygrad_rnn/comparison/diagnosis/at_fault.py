@@ -79,7 +79,7 @@ class AtFault:
 
     @staticmethod
     def _surplus(by_values: np.ndarray) -> int:
-        """How many more values there are than elements of gradients that they reach."""
+        """The number of values, less that of the elements of gradients that they reach."""
         return by_values.shape[1] - int(np.count_nonzero(by_values.any(axis=1)))
 
     def _by_values(self, lines: Iterable[Line]) -> np.ndarray:

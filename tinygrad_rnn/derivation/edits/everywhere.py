@@ -279,30 +279,27 @@ def lines_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
 
 def read_in_between(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     """A derivative that some lines read before its last term is added, and others afterwards."""
-    for line in derivation.lines:
+    lines = derivation.lines
+    for line in lines:
         whole, own = line.expression, line.quantity
         if line.kind != "backward" or not is_sum(whole) or own.loop is None:
             continue
-        reading = {
-            other: [p for p in parts(other.expression, Reference) if p.quantity is own] for other in derivation.lines
-        }
-        here = [other for other, read in reading.items() if read and all(p.shift == 0 for p in read)]
-        groups = [some for n in (len(here), *range(2, len(here))) for some in itertools.combinations(here, n)]
-        groups = groups if len(here) <= MOST_READERS else groups[:1]
-        groups += [tuple(other for other, read in reading.items() if any(p.shift for p in read))]
+        reads = [(other, {p.shift for p in parts(other.expression, Reference) if p.quantity is own}) for other in lines]
+        here = [other for other, shifts in reads if shifts == {0}]
+        sizes = range(2, len(here) + 1) if len(here) <= MOST_READERS else (len(here),)
+        groups = [some for n in sizes for some in itertools.combinations(here, n)]
+        groups += [tuple(other for other, shifts in reads if shifts - {0, None})]
         for i, term in enumerate(whole.operands):
             rest = switched(total([*whole.operands[:i], *whole.operands[i + 1 :]]))
 
             def change(part: Expression, own: Quantity = own, rest: Expression = rest) -> Expression | None:
-                is_read = type(part) is Reference and part.quantity is own and part.shift is not None
-                return rest.shifted(part.shift) if is_read else None
+                if not isinstance(part, Reference) or part.quantity is not own or part.shift is None:
+                    return None
+                return rest.shifted(part.shift)
 
             what, of = "{} is read before its term {} is added", (Reference(own, 0), unwrapped(term)[0])
-            edits = {
-                edit.line: edit
-                for made in applied(derivation, change, what, of, fewest=1, reads=(own,))
-                for edit in made
-            }
+            changed = applied(derivation, change, what, of, fewest=1, reads=(own,))
+            edits = {edit.line: edit for made in changed for edit in made}
             for some in groups:
                 if some and all(other in edits for other in some):
                     yield tuple(edits[other] for other in some)
