@@ -88,8 +88,55 @@ def memory_with_peepholes(slip, p, xs, target):
         g["W"] += slip("a part of the pre-activation for h", before, a[:, :d]).T @ da
         g["v"] += (df * cell).sum(axis=0)
         g["w"] += (do * c).sum(axis=0)
-        dh = da @ p["W"].T
+        here = slip("one part alone on the way back", 1, np.repeat([0.0, 1.0, 0.0], d))
+        dh = (da * here) @ p["W"].T
         dc = dc * f + df * p["v"]
+    return g
+
+
+# --- gates, and an answer by the mean of the states -------------------------------------------------------------------
+
+
+def mean_loss(p, xs, answers):
+    h, total = np.zeros((B, d)), np.zeros((B, d))
+    for x in xs:
+        r, z = tr.sigmoid(x @ p["A"] + h @ p["R"]), tr.sigmoid(x @ p["C"] + h @ p["Z"])
+        h = z * h + (1 - z) * np.tanh(x @ p["U"] + (r * h) @ p["W"])
+        total = total + h
+    q = tr.sigmoid(total / T @ p["w"])
+    return -np.mean(answers * np.log(q) + (1 - answers) * np.log(1 - q)) + np.sum(tr.sigmoid(h @ p["v"])) / B
+
+
+@network(
+    mean_loss,
+    weights(841, A=(n, d), R=(d, d), C=(n, d), Z=(d, d), U=(n, d), W=(d, d), w=(d,), v=(d,)),
+    numbers(841, T, B, n),
+    np.array([1.0, 0.0, 1.0]),
+)
+def answer_by_the_mean(slip, p, xs, answers):
+    hs, kept = [np.zeros((B, d))], []
+    for x in xs:
+        h = hs[-1]
+        r, z = sigmoid(x @ p["A"] + h @ p["R"]), sigmoid(x @ p["C"] + h @ p["Z"])
+        c = np.tanh(x @ p["U"] + (r * h) @ p["W"])
+        kept.append((x, h, r, z, c))
+        hs.append(z * h + (1 - z) * c)
+    mean, s = sum(hs[1:]) / T, sigmoid(hs[-1] @ p["v"])
+    answers = slip("labels 1 and -1", answers, 2 * answers - 1)
+    dq, ds = (sigmoid(mean @ p["w"]) - answers) / B, s * (1 - s) / B
+    g = zeros(p) | {"w": mean.T @ dq, "v": slip("v by the mean of the states", hs[-1], mean).T @ ds}
+    dmean, dh = np.outer(dq, p["w"]) / T, np.outer(ds, p["v"])
+    for x, h, r, z, c in kept[::-1]:
+        dh = dh + dmean
+        dc = dh * (1 - z) * (1 - slip("the slope at the mean of the states", c, mean) ** 2)
+        dz = dh * (h - c) * z * (1 - z)
+        du = dc @ p["W"].T
+        dr = du * h * r * (1 - r)
+        for names, da, state in (("AR", dr, h), ("CZ", dz, h), ("UW", dc, r * h)):
+            g[names[0]] += x.T @ da
+            g[names[1]] += state.T @ da
+        everywhere = slip("the reset gate around three terms", 1, r)
+        dh = dh * z + du * r + (dz @ p["Z"].T + dr @ p["R"].T) * everywhere
     return g
 
 

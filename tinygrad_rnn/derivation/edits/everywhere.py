@@ -25,7 +25,7 @@ from .misplaced import Mask
 from .of_sums import other_sums, without_statistics
 from .of_terms import moves_back, without
 from .of_uses import definition, switched
-from .of_values import rolls
+from .of_values import recoded, rolls
 
 if TYPE_CHECKING:
     from .derived import Derived
@@ -46,6 +46,10 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             for alone in (True, False):
                 change = where_they_are_read({array: rolled}.get, hand, alone)
                 yield from applied(derivation, change, f"{what}, everywhere", (array,), fewest=1, reads=(array,))
+        for labels, what in recoded(array, hand):
+            recode = {array: labels}.get
+            for anywhere in (recode, where_they_are_read(recode, hand)):
+                yield from applied(derivation, anywhere, what, (array,), fewest=1, reads=(array,))
     yield from loops_forwards(derivation)
     yield from loops_shorter(derivation)
     yield from loops_longer(derivation)

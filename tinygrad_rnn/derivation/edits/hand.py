@@ -42,6 +42,7 @@ class Hand:
         parameters: the shapes of the parameters, by name.
         contributions: the term of each step in the gradients of parameters that are sums over steps, by name.
         masks: the largest number of each array of the data that is a mask, by name.
+        signs: the names of the arrays of the data that are 1 and -1 alone.
         counts: the names of the arrays of the data that are whole numbers above 0, such as lengths.
         shares: for each array of the data that holds equal shares, m / Σ m of a mask m: the mask, and the axis.
         probabilities: the names of the arrays of the data whose rows are probabilities, and not all 0 or 1.
@@ -79,6 +80,7 @@ class Hand:
         self.stacks = [part for part in dict.fromkeys(read) if isinstance(part, Stack) and not reads_derivatives(part)]
         data = {**derivation.given, **derivation.data}
         self.masks = {name: float(array.max()) for name, array in data.items() if _is_mask(array)}
+        self.signs = {name for name, array in data.items() if array.size and np.all(np.abs(array) == 1)}
         self.probabilities = {name for name, array in data.items() if _are_probabilities(array)}
         self.smoothed = {name: found for name in self.probabilities if (found := _smoothed(data[name])) is not None}
         self.vectors = {name: others for name, array in data.items() if (others := _vectors_of_others(array, data))}

@@ -231,12 +231,19 @@ def brackets(part: Expression, line: Line, hand: Hand) -> Found:
         for factor in (*(inner.operands if is_product(inner) else ()), *shared):
             others = (*part.operands[:i], *part.operands[i + 1 :])
             made = [again(times(factor, other)) for other, again in map(unwrapped, others)]
-            what = "{} is a factor of all terms, not of {} alone"
-            yield broadcast(total([*made, term]), part.shape), what, (factor, inner)
+            every = "all terms"
+            said = "{{}} is a factor of {}, not of {{}} alone"
+            yield broadcast(total([*made, term]), part.shape), said.format(every), (factor, inner)
             if isinstance(term, During) and moves_back(term):
+                every = "all terms of the other step"
                 made = [new if moves_back(other) else other for new, other in zip(made, others)]
-                what = "{} is a factor of all terms of the other step, not of {} alone"
-                yield broadcast(total([*made, term]), part.shape), what, (factor, inner)
+                yield broadcast(total([*made, term]), part.shape), said.format(every), (factor, inner)
+            for j, other in enumerate(others) if len(others) > 1 else ():
+                if made[j] is not other:
+                    of, too = (factor, _inner(other), inner), total([term, made[j], *others[:j], *others[j + 1 :]])
+                    yield too, "{} is a factor of {} too, not of {} alone", of
+                    but_one = total([term, other, *made[:j], *made[j + 1 :]])
+                    yield but_one, said.format(f"{every} but {{}}"), of
 
 
 def factors_of_some_terms(part: Expression, line: Line, hand: Hand) -> Found:

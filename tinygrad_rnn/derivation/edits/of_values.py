@@ -12,7 +12,7 @@ import numpy as np
 from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, log_probabilities, reductions, shape
 from ..equations.arithmetic import is_difference, is_product, is_sum, negative
 from ..equations.choices import is_masked, where
-from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Stack, Step, apply
+from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Stack, Step, Sum, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, one_minus, over, times, with_operand, zeros
 from ..equations.parts import applies, is_derivative, parts, reads_derivatives, replaced, substituted
@@ -119,7 +119,9 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
     argument = hand.argument_of(part)
     if argument is not None and argument.shape == part.shape and part.quantity.adjoint_of is None:
         yield argument, "{}, the pre-activation, stands where {} belongs", (argument, part)
-    for other in (*hand.like(part), *hand.functions_of(part)):
+    once = hand.values(part.shape, None) if part.shift is not None and part.quantity.adjoint_of is None else ()
+    computed_later = (value for value in once if isinstance(value, Reference))
+    for other in (*hand.like(part), *hand.functions_of(part), *computed_later):
         yield instead(other, part)
     if part.shift is None and part.at is not None:
         for by in (-1, 1):
@@ -127,6 +129,10 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
         for t in {part.quantity.steps[0], part.quantity.steps[-1]} - {part.at}:
             end = Reference(part.quantity, None, t)
             yield instead(end, part)
+        steps = tuple(t for t in part.quantity.steps if t >= hand.first)
+        every = Sum(steps, Reference(part.quantity, 0))
+        for pooled in (over(every, Number(len(steps))), every) if part.quantity.adjoint_of is None and steps else ():
+            yield instead(pooled, part)
         for quantity in hand.backward if is_derivative(part) else ():
             if quantity.shape == part.shape and part.at + 1 in quantity.steps and quantity is not part.quantity:
                 after = Reference(quantity, None, part.at + 1)  # of an initial state: what its first step hands on
@@ -233,6 +239,14 @@ def rolls(array: Expression) -> Iterator[tuple[Expression, str]]:
         end = by * array.shape[0]
         yield Rolled(array, end, "clipped"), "the " + ("first" if by > 0 else "last") + " row of {} at all steps"
     yield Rolled(array, 0, "reversed"), "the rows of {} in reverse order"
+
+
+def recoded(array: Data, hand: Hand) -> Iterator[tuple[Expression, str]]:
+    """The labels 1 and -1 in the place of 1 and 0, and the reverse, with the change in words."""
+    if hand.masks.get(array.name) == 1:
+        yield apply(elementwise.subtract, times(Number(2.0), array), ONE), "1 and -1 for the 1 and 0 of {}"
+    if array.name in hand.signs:
+        yield over(apply(elementwise.add, array, ONE), Number(2.0)), "1 and 0 for the 1 and -1 of {}"
 
 
 def largest(probabilities: np.ndarray) -> np.ndarray:
@@ -464,6 +478,8 @@ def blocks(part: Expression, line: Line, hand: Hand) -> Found:
             starts, axis = _starts(meaning), meaning.settings["axis"]
             for i, (begin, end) in enumerate(itertools.pairwise(starts)):
                 yield _masked(part, axis, begin, end), "the part {} was left out of {}", (meaning.operands[i], part)
+                alone = _masked(part, axis, begin, end, 1.0)
+                yield alone, "the part {} alone, of all in {}", (meaning.operands[i], part)
             width = starts[1]
             is_even = all(b - a == width for a, b in itertools.pairwise(starts))
             for order, what in _other_orders(len(starts) - 1) if is_even else ():
@@ -502,11 +518,11 @@ def _starts(meaning: Apply) -> list[int]:
     return [0, *map(int, ends)]
 
 
-def _masked(part: Expression, axis: int, begin: int, end: int) -> Expression:
-    mask = np.ones(part.shape[axis])
-    mask[begin:end] = 0
+def _masked(part: Expression, axis: int, begin: int, end: int, inside: float = 0.0) -> Expression:
+    mask = np.full(part.shape[axis], 1 - inside)
+    mask[begin:end] = inside
     shape_ = (-1,) if axis in (-1, part.ndim - 1) else (-1, *[1] * (part.ndim - 1))
-    return times(part, Mask(mask.reshape(shape_), f"[0 from {begin} to {end}, else 1]"))
+    return times(part, Mask(mask.reshape(shape_), f"[{inside:g} from {begin} to {end}, else {1 - inside:g}]"))
 
 
 def _other_orders(count: int) -> Iterator[tuple[tuple[int, ...], str]]:
