@@ -197,7 +197,7 @@ class _Cleaning:
                 if isinstance(number, (int, float)) and number == 0 and isinstance(other, Item):
                     return other
         if node.op is indexing.getitem:
-            return self._taken(first, inputs[1])
+            return self._taken(first, inputs[1]) or self._taken_at_once(node, first, inputs[1])
         if node.op is shape.stacked and not node._keywords.get("axis") and all(id(a) in self._rows for a in inputs):
             whole = first.inputs[0]
             return whole if [row.inputs[1] for row in inputs] == list(range(len(whole.value))) else None
@@ -215,6 +215,21 @@ class _Cleaning:
         if isinstance(index, slice) and len(whole.inputs[index]) > 1:
             return self._stack(whole, whole.inputs[index], np.asarray(whole.value)[index])
         return None
+
+    def _taken_at_once(self, node: Any, part: Any, index: Any) -> Item | None:
+        """A part of a part of the data, taken in one: ``X[n, t]`` for ``X[n][t]``, ``xs[t + 4]`` for ``xs[4:][t]``."""
+        if not isinstance(part, Item) or part.op is not indexing.getitem or part.inputs[0].data is None:
+            return None
+        whole, outer = part.inputs
+        place, *inner = index if isinstance(index, tuple) else (index,)
+        if isinstance(outer, slice) and type(place) is int:
+            found = (range(len(whole.value))[outer][place], *inner)
+        elif type(outer) is int and all(type(part) in (int, slice) for part in (place, *inner)):
+            found = (outer, place, *inner)
+        else:
+            return None
+        taken = found if len(found) > 1 else found[0]
+        return self._kept(Item(node.op, (whole, taken), {}, node._data, node.serial, node.scope))
 
     def _stack(self, whole: Item, inputs: tuple[Any, ...], value: np.ndarray) -> Item:
         """A stack of some of the arrays that were stacked."""

@@ -173,7 +173,7 @@ def _find_loops(items: list[Item]) -> None:
         begin, period, length = found
         loop = _with_whole_steps(_Loop(*_best_phase(items, begin + start, period, length, reads)), items, reads)
         before, after = _incomplete_steps(items, start, stop, loop)
-        for part in _unbroken(loop._replace(before=before, after=after), reads):
+        for part in _unbroken(items, loop._replace(before=before, after=after), reads):
             for places in _directions(items, part, reads):
                 _number(items, part, places)
         pending.append((start, min([loop.first, *itertools.chain(*before)])))
@@ -206,8 +206,11 @@ def _incomplete_steps(
     return before, after
 
 
-def _unbroken(loop: _Loop, reads: Reads) -> Iterator[_Loop]:
-    """A loop, split into several: a step that reads nothing of the steps before it begins another loop."""
+def _unbroken(items: list[Item], loop: _Loop, reads: Reads) -> Iterator[_Loop]:
+    """A loop, split where a part of it begins another loop: it reads nothing of the steps before, but the same data.
+
+    A part that reads other data begins anew with the next sequence, and its steps are numbered on.
+    """
     breaks = [
         k
         for k in range(1, loop.steps)
@@ -215,10 +218,20 @@ def _unbroken(loop: _Loop, reads: Reads) -> Iterator[_Loop]:
     ]
     if 2 * len(breaks) >= loop.steps - 1:
         breaks = []
-    for begin, end in itertools.pairwise([0, *breaks, loop.steps]):
-        before = loop.before if not begin else ()
-        after = loop.after if end == loop.steps else ()
-        yield _Loop(loop.first + begin * loop.period, loop.period, end - begin, before, after)
+    parts = [range(begin, end) for begin, end in itertools.pairwise([0, *breaks, loop.steps])]
+    data = [sorted(str(row) for k in part for row in _rows_taken(items, loop.step(k))) for part in parts]
+    if all(rows not in data[:k] for k, rows in enumerate(data)):
+        parts = [range(loop.steps)]
+    for part in parts:
+        before = loop.before if not part[0] else ()
+        after = loop.after if part[-1] == loop.steps - 1 else ()
+        yield _Loop(loop.first + part[0] * loop.period, loop.period, len(part), before, after)
+
+
+def _rows_taken(items: list[Item], step: range) -> Iterator[tuple[str | None, Any]]:
+    """The rows of arrays that a step reads."""
+    taken = (items[k].inputs for k in step if items[k].op is indexing.getitem)
+    return ((_leaf(array), index) for array, index in taken if _leaf(array))
 
 
 def _longest_repetition(sequence: np.ndarray) -> tuple[int, int, int] | None:
@@ -356,8 +369,4 @@ def _row_number(item: Item) -> int | None:
     *before, place = index if isinstance(index, tuple) else (index,)
     if type(place) is not int or len(before) > 1 or any(type(part) is not slice or part != whole for part in before):
         return None
-    if array.op is indexing.getitem and isinstance(array.inputs[1], slice) and not before:
-        array, whole = array.inputs
-    if array.data is None:
-        return None
-    return range(1, array.shape[len(before)] + 1)[whole][place]
+    return None if array.data is None else range(1, array.shape[len(before)] + 1)[place]

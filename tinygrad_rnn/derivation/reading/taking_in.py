@@ -135,13 +135,31 @@ def _arrays(names: Sequence[str], data: Sequence[Any]) -> list[tuple[str, Any]]:
 
 
 def _columns(argument: Any) -> list[np.ndarray] | None:
-    """The leaves of a list of things that are alike, each as one array whose rows are the steps; None of others."""
+    """The leaves of a list of things that are alike, each as one array whose rows are the steps; None of others.
+
+    Sequences of unequal length stand one after another.
+    """
     if type(argument) is not list or len(argument) < 2 or len({tuple(paths(step)) for step in argument}) > 1:
         return None
     columns = list(zip(*map(leaves, argument)))
-    kinds = [{(type(leaf), getattr(leaf, "dtype", None), np.shape(leaf)) for leaf in column} for column in columns]
+    kinds = [{(type(leaf), getattr(leaf, "dtype", None), np.shape(leaf)[1:]) for leaf in column} for column in columns]
     is_plain = all(isinstance(column[0], (np.ndarray, float, int)) for column in columns)
-    return [np.stack(column) for column in columns] if is_plain and all(len(kind) == 1 for kind in kinds) else None
+    if not is_plain or any(len(kind) > 1 or len(set(map(np.ndim, column))) > 1 for kind, column in zip(kinds, columns)):
+        return None
+    return [np.stack(column) if _are_rows(column) else np.concatenate(column) for column in columns]
+
+
+def _are_rows(column: Sequence[Any]) -> bool:
+    """Return True for arrays of one shape, which are the rows of another one."""
+    return len(set(map(np.shape, column))) == 1
+
+
+def _taken_apart(whole: Any, column: Sequence[Any]) -> Iterable[Any]:
+    """The arrays of a column, from the one that is made of them."""
+    if _are_rows(column):
+        return whole
+    ends = np.cumsum(list(map(len, column))).tolist()
+    return [whole[end - len(part) : end] for end, part in zip(ends, column)]
 
 
 def with_other_arrays(data: Sequence[Any], names: Iterable[str], other: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -158,8 +176,8 @@ def with_other_arrays(data: Sequence[Any], names: Iterable[str], other: Mapping[
         columns = _columns(argument)
         if columns is None:
             return tree_map(lambda a: other.get(next(remaining), a) if is_array(a) else a, argument)
-        own = list(zip(*map(leaves, argument)))
-        rows = zip(*(other.get(next(remaining), column) for column in own))
+        own = [(next(remaining), column) for column in zip(*map(leaves, argument))]
+        rows = zip(*(_taken_apart(other[name], column) if name in other else column for name, column in own))
         return [unflatten(step, iter(row)) for step, row in zip(argument, rows)]
 
     return tuple(map(replaced, data))
