@@ -72,3 +72,85 @@ def test_things_stand_after_what_they_read_and_else_in_their_own_order():
     reads = {"a": "d", "b": "", "c": "ab", "d": "x", "e": "f", "f": "e"}  # e and f read each other; x isn't among them
     assert "".join(after_reads("abcdef", reads.__getitem__)) == "dabcfe"
     assert after_reads(range(100_000), lambda n: [n + 1])[:2] == [99_999, 99_998]
+
+
+# --- sequences one after another ------------------------------
+
+
+def sequences(*lengths):
+    return [np.random.default_rng(n).normal(size=(n, 2)) for n in lengths]
+
+
+CELL = {"U": (2, 3), "W": (3, 3), "v": (3,)}
+WEIGHTS = {name: np.random.default_rng(k).normal(size=size) for k, (name, size) in enumerate(CELL.items())}
+
+
+def held_to_autograd(loss, *data):
+    """The lines of a derivation, whose gradients are those of autograd; its source gives them, too."""
+    derivation = tr.derive(loss, WEIGHTS, data)
+    for name, right in tr.grad(loss)(WEIGHTS, *data).items():
+        np.testing.assert_allclose(derivation.gradients()[name], right, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(derivation.run().gradients[name], right, rtol=1e-10, atol=1e-12)
+    return str(derivation)
+
+
+def each_by_itself(p, xs, ys):
+    total = 0.0
+    for x, y in zip(xs, ys):
+        h = np.zeros(3)
+        for row in x:
+            h = np.tanh(row @ p["U"] + h @ p["W"])
+        total = total + (h @ p["v"] - y) ** 2
+    return total
+
+
+def test_sequences_of_unequal_lengths_are_one_recursion_that_begins_anew():
+    lines = held_to_autograd(each_by_itself, sequences(4, 2, 3), [1.0, 0.0, 1.0])
+    assert "for t in {1, 5, 7}\n    u_t = 0 " in lines and "a_t = x_t U + u_t W" in lines
+    assert "Δ_{t+1} Wᵀ [t in {1, 2, 3, 5, 7, 8}]" in lines
+    assert "∂L/∂W = Σ_t u_t ⊗ Δ_t" in lines
+
+
+def test_sequences_of_one_array_are_one_recursion_of_its_rows():
+    xs = np.random.default_rng(0).normal(size=(3, 4, 2))
+    lines = held_to_autograd(each_by_itself, xs, np.ones(3))
+    assert "xs_rows_t U" in lines and lines.count("tanh'") == 1
+
+
+def test_chunks_of_unequal_lengths_are_one_recursion():
+    def loss(p, chunks):
+        h, total = np.zeros(3), 0.0
+        for chunk in chunks:
+            h = tr.stop_gradient(h)
+            for row in chunk:
+                h = np.tanh(row @ p["U"] + h @ p["W"])
+            total = total + (h @ p["v"]) ** 2
+        return total
+
+    lines = held_to_autograd(loss, sequences(3, 3, 1))
+    assert "u_t = detach(h_{t-1})" in lines and "∂L/∂W = Σ_t u_t ⊗ Δ_t" in lines
+
+
+def test_a_slice_of_a_sequence_is_the_same_rows():
+    def loss(p, xs):
+        h = np.zeros(3)
+        for begin, end in ((0, 3), (3, 7)):
+            part = xs[begin:end]
+            for t in range(end - begin):
+                h = np.tanh(part[t] @ p["U"] + h @ p["W"])
+        return h @ p["v"]
+
+    assert "a_t = x_t U + h_{t-1} W" in held_to_autograd(loss, *sequences(7))
+
+
+def test_one_cell_that_reads_a_sequence_twice_is_two_recursions():
+    def loss(p, xs):
+        ends = []
+        for way in (range(4), range(3, -1, -1)):
+            h = np.zeros(3)
+            for t in way:
+                h = np.tanh(xs[t] @ p["U"] + h @ p["W"])
+            ends.append(h)
+        return (ends[0] - ends[1]) @ p["v"]
+
+    assert held_to_autograd(loss, *sequences(4)).count("tanh'") == 2

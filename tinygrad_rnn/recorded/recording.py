@@ -89,6 +89,11 @@ class Recording:
         """The parameters as they were when the loss was recorded, copied."""
         return {name: np.array(leaf._data) for name, leaf in self.parameters.items()}
 
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """The arrays of the data; a list of sequences of unequal lengths is several."""
+        return [np.asarray(value_of(array)) for given in self.data for array in _as_arrays(given)]
+
     def is_used_in_a_step(self, name: str) -> bool:
         """Return True if a time step reads this parameter itself."""
         leaf = self.parameters[name]
@@ -189,6 +194,13 @@ def _following(sources: Mapping[Node, _Source], node: Any, known: Mapping[Node, 
         for given, (source, places) in sources.items()
     }
     return run_again(node, {**known, **new})
+
+
+def _as_arrays(given: Any) -> list[Any]:
+    try:
+        return [np.asarray(value_of(given))]
+    except ValueError:  # parts of unequal lengths
+        return leaves(given)
 
 
 def _terms(loss: Any) -> dict[int, Tensor]:

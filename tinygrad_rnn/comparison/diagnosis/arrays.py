@@ -82,7 +82,7 @@ def _by_size(sizes: Sizes) -> dict[str, float]:
         total = f", the sum over the {what} for their mean" if what else ""
         found[f"1/{letter} ({letter} = {size}{mean})"] = 1 / size
         found[f"{letter} ({letter} = {size}{total})"] = float(size)
-    others = {n for array in sizes.recording.data for n in np.shape(array)} - {1, 2, *lengths.values()}
+    others = {n for array in sizes.recording.arrays for n in array.shape} - {1, 2, *lengths.values()}
     for n in sorted(others):
         found[f"1/{n}, the length of an axis of the data"] = 1 / n
         found[f"{n}, the length of an axis of the data"] = float(n)
@@ -91,7 +91,7 @@ def _by_size(sizes: Sizes) -> dict[str, float]:
     for a, b in itertools.combinations_with_replacement(sorted({*others, *lengths.values()}), 2):
         if not any(np.isclose(1 / (a * b), factor) for factor in found.values()):
             found[f"1/{a * b} ({a} times {b}: a mean over two axes for their sum)"] = 1 / (a * b)
-    for array in map(np.asarray, sizes.recording.data):
+    for array in sizes.recording.arrays:
         if array.dtype.kind in "fb" and array.size > 1 and np.all(array >= 0) and np.any(array > 0):
             whole = float(np.sum(array))
             for n in sorted({*array.shape, array.size} - {1}):

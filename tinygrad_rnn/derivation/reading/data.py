@@ -10,7 +10,7 @@ import numpy as np
 from ...autodiff.rules import indexing
 from ...autodiff.rules.shape import broadcast_to
 from ...autodiff.scope import Label
-from ..equations.expressions import Apply, Constant, Data, Expression, Number, Step
+from ..equations.expressions import Apply, Constant, Data, Expression, Number, Step, setting_key
 from ..equations.making import one_minus, times
 from ..equations.parts import row
 from ..equations.recognising import one_hot
@@ -36,6 +36,7 @@ class Sequences:
         self.given = given
         self.arrays: dict[str, np.ndarray] = {}
         self._single: dict[Item, Expression] = {}
+        self._own: dict[Any, Expression] = {}
         self._found: dict[tuple[tuple[int, Item], ...], Expression] = {}
         self.constants = Constants()
 
@@ -78,7 +79,8 @@ class Sequences:
         values = [np.asarray(item.value) for item in column]
         key = tuple(zip(steps, column))
         if key not in self._found:
-            place = self._known_rows(values, steps) or self._own_rows(column, values, steps)
+            name = next((f"{label.name}s" for item in column for label in item.labels), "ks")
+            place = self._known_rows(values, steps) or self.own_rows(name, column, steps)
             if place is None:
                 return [self.single(item) for item in column]
             self._found[key] = place
@@ -131,16 +133,19 @@ class Sequences:
         is_whole = found is not None and found.operands[0].dtype.kind in "iu"
         return _one_hot_of(found, values[0].shape) if found is not None and is_whole else None
 
-    def _own_rows(self, column: Sequence[Any], values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
-        """The rows of an array made of them."""
+    def own_rows(self, name: str, column: Sequence[Any], steps: Sequence[int]) -> Expression | None:
+        """The rows of an array made of them; None if they differ in shape."""
+        values = [np.asarray(item.value) for item in column]
         if len({value.shape for value in values}) > 1:
             return None
-        low, high = min(steps), max(steps)
+        low, high = min(1, *steps), max(steps)
         array = np.zeros((high - low + 1, *values[0].shape), values[0].dtype)
         for t, value in zip(steps, values):
             array[t - low] = value
-        name = next((f"{label.name}s" for item in column for label in item.labels), "ks")
-        return row(self._named(self._free(name), array), Step(-low))
+        key = setting_key(array), low
+        if key not in self._own:
+            self._own[key] = row(self._named(self._free(name), array), Step(-low))
+        return self._own[key]
 
     def _free(self, name: str) -> str:
         number = 2

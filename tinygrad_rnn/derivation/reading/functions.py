@@ -62,7 +62,9 @@ class Written(NamedTuple):
 
 
 def as_function(draft: Draft, quantity: Quantity, equation: Equation) -> Expression | None:
-    """Call a value by the name of the function that it is of another one."""
+    """Call a value by the name of the function that it is of another one; a state of a step before has its own."""
+    if isinstance(equation.expression, Reference) and equation.expression.shift:
+        return None
     known = as_known(draft, equation.steps, equation.expression)
     squares = _as_squares(draft, equation.steps, known or equation.expression) if len(quantity.equations) == 1 else None
     return draft.laid_out(quantity, equation.steps, _times(*squares)) if squares else known

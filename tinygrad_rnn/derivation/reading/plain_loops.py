@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,10 +79,16 @@ def _follow(items: list[Item], beside: Mapping[int, Any]) -> bool:
             source = item.inputs[place] if place is not None else max(reads, key=lambda given: given.order)
             item.step, item.loop = source.step, source.loop
             steps.setdefault((beside[id(item)], item.loop), set()).add(source.step)
-            for given in item.inputs:
-                if isinstance(given, Item) and given.step is None and beside.get(id(given)) in often:  # a row of data
-                    given.step, given.loop = item.step, item.loop
+            _give_step(item, lambda given: given.step is None and beside.get(id(given)) in often)
     return any(len(of_loops[loop]) - 1 > len(some) > 1 for (_, loop), some in steps.items())
+
+
+def _give_step(item: Item, is_free: Callable[[Item], bool]) -> None:
+    """Give what a value is made of its step: rows of data, and what is made of them."""
+    for given in item.inputs:
+        if isinstance(given, Item) and is_free(given):
+            given.step, given.loop = item.step, item.loop
+            _give_step(given, is_free)
 
 
 def _place_of_steps(alike: list[Item]) -> int | None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import indexing, shape
+from ...compiler.graph.trace import stop_gradient
 from ..equations.expressions import (
     Apply,
     Expression,
@@ -58,10 +59,13 @@ class Rolling:
         for quantity, group in groups:
             for item in group:
                 self.of[item] = (quantity, item.step)
+        self._detached = {quantity for quantity, group in groups if group[0].op is stop_gradient}
+        self._before = self._states_before(groups)
         for quantity, group in groups:
             quantity.equations += self._equations(group)
-        extend_to_starts([quantity for quantity, _ in groups], self._starts, self.data)
-        self.quantities = after_reads((quantity for quantity, _ in groups), _read_at_once)
+        quantities = [*self._before.values(), *(quantity for quantity, _ in groups)]
+        extend_to_starts(quantities, self._starts, self.data)
+        self.quantities = after_reads(quantities, _read_at_once)
 
     @property
     def data(self) -> dict[str, np.ndarray]:
@@ -84,6 +88,9 @@ class Rolling:
             once = [self._once(given) for given in operands_of[0]]
             return [Equation((), self._apply(group[0], once, settings_of[0]))]
         if group[0].op is indexing.getitem:
+            row = self._row_of_data(group, settings_of)
+            if row is not None:
+                return [Equation(tuple(sorted(item.step or 0 for item in group)), row)]
             operands_of, settings_of = self._places_as_data(group, operands_of, settings_of)
         rows = self._rows(group, operands_of)
         settings_of = common_settings(settings_of, [item.step or 0 for item in group])
@@ -93,6 +100,17 @@ class Rolling:
             key = (operands, None if common else setting_key(settings), id(item.op) if item.is_single else None)
             found.setdefault(key, ([], item, operands, settings))[0].append(item.step or 0)
         return [Equation(tuple(sorted(steps)), self._apply(item, list(o), s)) for steps, item, o, s in found.values()]
+
+    def _row_of_data(self, group: list[Item], settings_of: Sequence[dict[str, Any]]) -> Expression | None:
+        """The row of an array of its own for rows of the data that take two places, ``X[n, t]``, not both by step."""
+        array, indices = group[0].inputs[0], [settings["index"] for settings in settings_of]
+        if not isinstance(array, Item) or array.data is None or any(item.inputs[0] is not array for item in group):
+            return None
+        if not all(type(index) is tuple and all(type(place) is int for place in index) for index in indices):
+            return None
+        if any(len(set(places)) == 1 for places in zip(*indices)):
+            return None
+        return self.sequences.own_rows(f"{array.data}_rows", group, [item.step or 0 for item in group])
 
     def _places_as_data(
         self, group: list[Item], operands_of: Sequence[list[Any]], settings_of: Sequence[dict[str, Any]]
@@ -152,16 +170,65 @@ class Rolling:
             return Parameter(given.parameter, given.shape)
         return self.sequences.single(given)
 
+    def _states_before(self, groups: Sequence[tuple[Quantity, list[Item]]]) -> dict[Place, Quantity]:
+        """What all operations read in place of the state before, where that isn't the state at some steps.
+
+        A state begins anew with the next sequence, or is detached with the next chunk: that is said once.
+        """
+        read: dict[Place, dict[int, set[Any]]] = {}
+        for _, group in groups:
+            columns = zip(*(self._parts[item][0] for item in group)) if group[0].step is not None else ()
+            for column in columns:
+                _, usual = self._sources(column, group)
+                if usual is not None and usual[1] < 0 and usual[0].loop == group[0].loop:
+                    for given, item in zip(column, group):
+                        read.setdefault(usual, {}).setdefault(item.step or 0, set()).add(given)
+        found: dict[Place, Quantity] = {}
+        for (target, shift), by_step in read.items():
+            if all(len(given) == 1 for given in by_step.values()):
+                before = self._state_before(target, shift or 0, {t: given for t, (given,) in by_step.items()})
+                found |= {(target, shift): before} if before else {}
+        return found
+
+    def _state_before(self, target: Quantity, shift: int, given: Mapping[int, Any]) -> Quantity | None:
+        """What is read for a state at each step; None if it is the state wherever that is known."""
+        places = {t: self.of.get(own) if isinstance(own, Item) else None for t, own in given.items()}
+        known = [t for t in target.values if t is not None]
+        inner = range(min(known), max(known) + 1)
+        others = [t for t in given if t + shift in inner and places[t] != (target, t + shift)]
+        kept = [place[0] for t in others if (place := places[t]) and place[0] not in self._detached]
+        if not others or any(quantity.loop == target.loop for quantity in kept):
+            return None
+        anew = [self._elsewhere(given[t], places[t], t, target.loop) for t in others]
+        found: dict[Expression, list[int]] = {}
+        for t in sorted(given):
+            row = self._elsewhere(given[t], places[t], t, target.loop)
+            row = row if row in anew else self._relative(given[t], places[t], t, target, shift)
+            found.setdefault(row, []).append(t)
+        equations = [Equation(tuple(steps), row) for row, steps in found.items()]
+        before = Quantity(target.shape, target.layer, equations=equations, loop=target.loop)
+        before.values = {t: np.asarray(own.value if isinstance(own, Item) else own) for t, own in given.items()}
+        return before
+
+    def _sources(
+        self, column: tuple[Any, ...], group: list[Item]
+    ) -> tuple[list[Place | None], tuple[Quantity, int] | None]:
+        """Where the operands in one place of an operation come from, and the source and the distance of most."""
+        places = [self.of.get(given) if isinstance(given, Item) else None for given in column]
+        usual = _usual_source(places, [item.step or 0 for item in group], group[0].loop) if any(places) else None
+        return places, usual
+
     def _column(self, column: tuple[Any, ...], group: list[Item]) -> list[Expression]:
         """The operands in one place of an operation, at each of its steps."""
         steps, loop = [item.step or 0 for item in group], group[0].loop
-        places = [self.of.get(given) if isinstance(given, Item) else None for given in column]
+        places, usual = self._sources(column, group)
         if not any(places):
             return self._column_of_leaves(column, steps)
-        usual = _usual_source(places, steps, loop)
         if usual is None:
             return [self._elsewhere(given, place, t, loop) for given, place, t in zip(column, places, steps)]
         target, shift = usual
+        if usual in self._before and loop == target.loop:
+            return [Reference(self._before[usual], 0)] * len(column)
         return [self._relative(given, place, t, target, shift) for given, place, t in zip(column, places, steps)]
 
     def _elsewhere(self, given: Any, place: Place | None, t: int, loop: Any) -> Expression:
