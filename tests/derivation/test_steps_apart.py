@@ -154,3 +154,33 @@ def test_one_cell_that_reads_a_sequence_twice_is_two_recursions():
         return (ends[0] - ends[1]) @ p["v"]
 
     assert held_to_autograd(loss, *sequences(4)).count("tanh'") == 2
+
+
+def test_a_product_of_a_detached_state_is_that_of_each_step():
+    """``0.3 * stop_gradient(h)`` is plain arithmetic, which was read as an array of its own at these steps."""
+
+    def loss(p, xs):
+        h, total = np.zeros(3), 0.0
+        for t in range(8):
+            h = tr.stop_gradient(h) if t in (3, 6) else h
+            h = 0.3 * h + np.tanh(xs[t] @ p["U"] + h @ p["W"]) * p["v"]
+            total = total + np.sum(h**2)
+        return total
+
+    lines = held_to_autograd(loss, *sequences(8))
+    assert "h_t = 0.3 u_t + " in lines and "∂L/∂u_{t+1} [t in {1, 2, 4, 5, 7}]" in lines
+
+
+def test_an_output_of_the_last_state_is_no_further_step():
+    """``V h_T`` and ``W[l] h_t`` are products of the same shapes."""
+    weights, xs = {"W": np.ones((2, 3, 3)) / 3, "V": np.eye(3)}, np.ones((4, 3))
+
+    def loss(p, xs):
+        h = [np.zeros(3), np.zeros(3)]
+        for x in xs:
+            for layer in range(2):
+                x = h[layer] = np.tanh(x + p["W"][layer] @ h[layer])
+        return np.sum((p["V"] @ h[1]) ** 2)
+
+    lines = str(tr.derive(loss, weights, (xs,)))
+    assert "T = 4" in lines and "V[" not in lines and "∂L/∂V = " in lines

@@ -12,6 +12,7 @@ import numpy as np
 
 import tinygrad_rnn as tr
 from tests.comparison.planted.common import Network
+from tinygrad_rnn.autodiff.trees import leaves
 from tinygrad_rnn.comparison import rows
 from tinygrad_rnn.comparison.diagnosis.search import Search
 from tinygrad_rnn.comparison.report import Diagnosis, Report
@@ -90,12 +91,19 @@ def _holds(one: Diagnosis, network: Network, other: Network, slip: str | None, d
 
 def _renewed(derivation, network, other):
     """The data of a derivation with the arrays of another network in place of those of this one."""
-    pairs = list(zip(network.data, other.data))
+    pairs = list(zip(*map(_arrays, (network, other))))
     new = {}
     for name, array in derivation.data.items():
         same = [b for a, b in pairs if np.shape(a) == np.shape(array) and np.array_equal(a, array)]
         new[name] = same[0] if same else array
     return new
+
+
+def _arrays(network):
+    """The arrays of the data; those of a list of sequences as the lines have them, one after another."""
+    if not any(isinstance(given, list) for given in network.data):
+        return network.data
+    return tr.derive(network.loss, network.parameters, network.data, check=False).given.values()
 
 
 def others(network: Network) -> Iterator[Network]:
@@ -107,6 +115,8 @@ def others(network: Network) -> Iterator[Network]:
 
 
 def _like(array, rng):
+    if isinstance(array, (list, tuple)) and len(set(map(np.shape, leaves(array)))) > 1:
+        return type(array)(_like(part, rng) for part in array)
     array = np.asarray(array)
     if array.dtype.kind in "iub":
         return rng.permutation(array.ravel()).reshape(array.shape)

@@ -269,7 +269,7 @@ def _equations(target: Target, adjoint: _Adjoint) -> list[Equation]:
         return [Equation((), _together([term.expression for term in terms]))]
     if all(t is None for t in target.values):
         return [Equation((), _together([term.expression for term in terms]))]
-    given = {t for equation in target.equations if _is_given(equation) for t in equation.steps}
+    given = _starts(target)
     steps = tuple(sorted({t for term in terms for t in term.steps} - given))
     joined: list[tuple[Expression, set[int]]] = []
     for term in terms:  # an equal term at other steps is joined; at the same steps it counts twice
@@ -315,6 +315,14 @@ def _together(terms: list[Expression]) -> Expression:
     given = [term.operands[0] for term in inner]
     held = [During(term.steps, g) if isinstance(term, During) else g for term, g in zip(terms, given)]
     return Apply(Results(places, inner[0].operation.count), tuple(held), {}, ())
+
+
+def _starts(target: Quantity) -> set[int]:
+    """The steps of given values before all others, or after them; where a state begins anew, its derivative goes on."""
+    made = [t for equation in target.equations if not _is_given(equation) for t in equation.steps]
+    first, last = min(made, default=0), max(made, default=0)
+    given = [equation.steps for equation in target.equations if _is_given(equation)]
+    return set(itertools.chain(*(steps for steps in given if not any(first < t < last for t in steps))))
 
 
 def _is_given(equation: Equation) -> bool:

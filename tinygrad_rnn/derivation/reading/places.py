@@ -137,7 +137,10 @@ class Places:
             if read is None:
                 if at is not None or (is_fixed and not _is_same(own, given)):
                     return False
-            elif at is not None and at not in self._standing_for(Slot(slot.step - read.ago, read.place)):
+            elif at is None:
+                if not read.ago and isinstance(given, Item) and _has_name(given):  # V h_T is no W_t h_t
+                    return False
+            elif at not in self._standing_for(Slot(slot.step - read.ago, read.place)):
                 return False
         return True
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...autodiff.rules import indexing, shape
+from ...autodiff.rules.elementwise import add, subtract
 from ...compiler.graph.trace import stop_gradient
 from ..equations.expressions import (
     Apply,
@@ -33,6 +34,13 @@ from .grouping import grouped
 from .items import Item
 from .settings import are_alike, common_settings, from_step, operands_and_settings
 from .starts import Start, extend_to_starts
+
+
+class _Before(NamedTuple):
+    """What is read for a state of a step before, and the values that are read at each step."""
+
+    quantity: Quantity
+    given: Mapping[int, Any]
 
 
 class Rolling:
@@ -63,7 +71,7 @@ class Rolling:
         self._before = self._states_before(groups)
         for quantity, group in groups:
             quantity.equations += self._equations(group)
-        quantities = [*self._before.values(), *(quantity for quantity, _ in groups)]
+        quantities = [*(before.quantity for before in self._before.values()), *(quantity for quantity, _ in groups)]
         extend_to_starts(quantities, self._starts, self.data)
         self.quantities = after_reads(quantities, _read_at_once)
 
@@ -170,24 +178,27 @@ class Rolling:
             return Parameter(given.parameter, given.shape)
         return self.sequences.single(given)
 
-    def _states_before(self, groups: Sequence[tuple[Quantity, list[Item]]]) -> dict[Place, Quantity]:
+    def _states_before(self, groups: Sequence[tuple[Quantity, list[Item]]]) -> dict[Place, _Before]:
         """What all operations read in place of the state before, where that isn't the state at some steps.
 
-        A state begins anew with the next sequence, or is detached with the next chunk: that is said once.
+        A state begins anew with the next sequence, or is detached with the next chunk: that is said once. Of a sum that
+        nothing else reads, that is said where it is added up.
         """
         read: dict[Place, dict[int, set[Any]]] = {}
-        for _, group in groups:
+        for quantity, group in groups:
             columns = zip(*(self._parts[item][0] for item in group)) if group[0].step is not None else ()
             for column in columns:
                 _, usual = self._sources(column, group)
-                if usual is not None and usual[1] < 0 and usual[0].loop == group[0].loop:
+                adds_up = usual is not None and usual[0] is quantity and group[0].op in (add, subtract)
+                if usual is not None and usual[1] < 0 and usual[0].loop == group[0].loop and not adds_up:
                     for given, item in zip(column, group):
                         read.setdefault(usual, {}).setdefault(item.step or 0, set()).add(given)
-        found: dict[Place, Quantity] = {}
+        found: dict[Place, _Before] = {}
         for (target, shift), by_step in read.items():
             if all(len(given) == 1 for given in by_step.values()):
-                before = self._state_before(target, shift or 0, {t: given for t, (given,) in by_step.items()})
-                found |= {(target, shift): before} if before else {}
+                given = {t: own for t, (own,) in by_step.items()}
+                before = self._state_before(target, shift or 0, given)
+                found |= {(target, shift): _Before(before, given)} if before else {}
         return found
 
     def _state_before(self, target: Quantity, shift: int, given: Mapping[int, Any]) -> Quantity | None:
@@ -227,8 +238,9 @@ class Rolling:
         if usual is None:
             return [self._elsewhere(given, place, t, loop) for given, place, t in zip(column, places, steps)]
         target, shift = usual
-        if usual in self._before and loop == target.loop:
-            return [Reference(self._before[usual], 0)] * len(column)
+        before = self._before.get(usual) if loop == target.loop else None
+        if before is not None and all(before.given.get(t) == given for t, given in zip(steps, column)):
+            return [Reference(before.quantity, 0)] * len(column)
         return [self._relative(given, place, t, target, shift) for given, place, t in zip(column, places, steps)]
 
     def _elsewhere(self, given: Any, place: Place | None, t: int, loop: Any) -> Expression:
@@ -255,7 +267,7 @@ class Rolling:
             begun = self._starts[target, step].given
             return begun is given or (type(begun) is type(given) and not isinstance(given, Item) and begun == given)
         steps = [t for t in target.values if t is not None and (target, t) not in self._starts]
-        if min(steps) <= step <= max(steps) or (place is not None and place[0].loop == target.loop):
+        if step in steps or (place is not None and place[0].loop == target.loop):
             return False
         is_recorded = place is not None or (isinstance(given, Item) and given.parameter is not None)
         self._starts[target, step] = Start(given, is_recorded)
