@@ -160,15 +160,15 @@ def test_a_product_of_a_detached_state_is_that_of_each_step():
     """``0.3 * stop_gradient(h)`` is plain arithmetic, which was read as an array of its own at these steps."""
 
     def loss(p, xs):
-        h, total = np.zeros(3), 0.0
-        for t in range(8):
-            h = tr.stop_gradient(h) if t in (3, 6) else h
-            h = 0.3 * h + np.tanh(xs[t] @ p["U"] + h @ p["W"]) * p["v"]
+        h, total = p["v"], 0.0
+        for t in range(9):
+            h = tr.stop_gradient(h) if t in (4, 7) else h
+            h = 0.3 * h + 0.7 * np.tanh(xs[t] @ p["U"] + h @ p["W"])
             total = total + np.sum(h**2)
         return total
 
-    lines = held_to_autograd(loss, *sequences(8))
-    assert "h_t = 0.3 u_t + " in lines and "∂L/∂u_{t+1} [t in {1, 2, 4, 5, 7}]" in lines
+    lines = held_to_autograd(loss, *sequences(9))
+    assert "h_t = 0.3 u_t + 0.7 " in lines and "∂L/∂u_{t+1} [t in {0, 1, 2, 3, 5, 6, 8}]" in lines
 
 
 def test_an_output_of_the_last_state_is_no_further_step():
