@@ -184,3 +184,17 @@ def test_an_output_of_the_last_state_is_no_further_step():
 
     lines = str(tr.derive(loss, weights, (xs,)))
     assert "T = 4" in lines and "V[" not in lines and "∂L/∂V = " in lines
+
+
+def test_a_learnt_first_state_of_several_sequences_gets_a_term_from_each():
+    def loss(p, xs):
+        ends = []
+        for x in xs:
+            h = p["v"]
+            for row in x:
+                h = np.tanh(row @ p["U"] + h @ p["W"])
+            ends.append(np.sum(h**2))
+        return sum(ends)
+
+    lines = held_to_autograd(loss, sequences(3, 5, 2))
+    assert "for t in {1, 4, 9}\n    q_t = v " in lines and "∂L/∂v = Σ_{t in {1, 4, 9}} ∂L/∂q_t" in lines

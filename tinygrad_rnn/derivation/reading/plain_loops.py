@@ -116,16 +116,19 @@ def _are_of_one_loop(values: Sequence[Item]) -> bool:
 def _signatures(items: list[Item]) -> list[Any]:
     """The signatures that the values of a plain loop share from step to step.
 
-    An operation reads the parameters and the data of its signature. If it comes once, and is like others but for one of
-    these, that one is the first state: ``h0 @ W`` is like ``h @ W``.
+    An operation reads the parameters and the data of its signature. If it comes no more often than others that are like
+    it but for one of these, that one is the first state: ``h0 @ W`` is like ``h @ W``. If it comes several times, with
+    several sequences, the state stands beside a weight somewhere: a bias does not.
     """
     read = [sorted(filter(None, (_leaf(given) for given in item.inputs))) for item in items]
     found = [_signature(item, names) for item, names in zip(items, read)]
     counts = Counter(found)
+    firsts = {name for item, names in zip(items, read) if len(names) == len(item.inputs) > 1 for name in names}
     for k, names in enumerate(read):
-        if counts[found[k]] == 1:
-            others = (_signature(items[k], names[:i] + names[i + 1 :]) for i in range(len(names)))
-            found[k] = next((other for other in others if counts[other]), found[k])
+        count = counts[found[k]]
+        states = [i for i, name in enumerate(names) if count == 1 or name in firsts]
+        others = (_signature(items[k], names[:i] + names[i + 1 :]) for i in states)
+        found[k] = next((other for other in others if counts[other] >= count), found[k])
     return found
 
 

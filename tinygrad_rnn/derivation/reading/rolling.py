@@ -37,7 +37,7 @@ from .starts import Start, extend_to_starts
 
 
 class _Before(NamedTuple):
-    """What is read for a state of a step before, and the values that are read at each step."""
+    """The quantity that is read for a state of a step before, and the values that it has at each step."""
 
     quantity: Quantity
     given: Mapping[int, Any]
@@ -179,7 +179,7 @@ class Rolling:
         return self.sequences.single(given)
 
     def _states_before(self, groups: Sequence[tuple[Quantity, list[Item]]]) -> dict[Place, _Before]:
-        """What all operations read in place of the state before, where that isn't the state at some steps.
+        """The quantities that all operations read in place of a state before, where that isn't the state at some steps.
 
         A state begins anew with the next sequence, or is detached with the next chunk: that is said once. Of a sum that
         nothing else reads, that is said where it is added up.
@@ -202,7 +202,7 @@ class Rolling:
         return found
 
     def _state_before(self, target: Quantity, shift: int, given: Mapping[int, Any]) -> Quantity | None:
-        """What is read for a state at each step; None if it is the state wherever that is known."""
+        """The quantity that is read for a state; None if that is the state at all steps where it is known."""
         places = {t: self.of.get(own) if isinstance(own, Item) else None for t, own in given.items()}
         known = [t for t in target.values if t is not None]
         inner = range(min(known), max(known) + 1)
@@ -224,7 +224,7 @@ class Rolling:
     def _sources(
         self, column: tuple[Any, ...], group: list[Item]
     ) -> tuple[list[Place | None], tuple[Quantity, int] | None]:
-        """Where the operands in one place of an operation come from, and the source and the distance of most."""
+        """The places from which the operands of one position come, and the source and the distance of most."""
         places = [self.of.get(given) if isinstance(given, Item) else None for given in column]
         usual = _usual_source(places, [item.step or 0 for item in group], group[0].loop) if any(places) else None
         return places, usual
