@@ -197,4 +197,20 @@ def test_a_learnt_first_state_of_several_sequences_gets_a_term_from_each():
         return sum(ends)
 
     lines = held_to_autograd(loss, sequences(3, 5, 2))
-    assert "for t in {1, 4, 9}\n    q_t = v " in lines and "∂L/∂v = Σ_{t in {1, 4, 9}} ∂L/∂q_t" in lines
+    assert "for t in {1, 4, 9}\n    u_t = v " in lines and "∂L/∂v = Σ_{t in {1, 4, 9}} ∂L/∂u_t" in lines
+
+
+@pytest.mark.parametrize(("by_length", "said"), [(False, "L = Σ_t l_t² / 2"), (True, "Σ_{t = 4..T} l⁽²⁾_t / 2")])
+def test_a_sum_of_each_chunk_is_part_of_one(by_length, said):
+    def loss(p, xs):
+        h, total = np.zeros(3), 0.0
+        for begin in (0, 3):
+            h, part = tr.stop_gradient(h), 0.0
+            for x in xs[begin : begin + 3]:
+                h = np.tanh(x @ p["U"] + h @ p["W"])
+                part = part + (h @ p["v"]) ** 2
+            total = total + part / (len(xs[begin : begin + 3]) if by_length else 2)
+        return total
+
+    lines = held_to_autograd(loss, *sequences(5))
+    assert said in lines and "part" not in lines

@@ -197,6 +197,7 @@ class Grain:
         written: list[tuple[Equation, Expression]] = []
         for equation in {id(e): e for e, _, _ in uses}.values():
             new = simplified(_flat(_substituted(equation.expression, quantity, own.expression)))
+            new = _at_all_steps(new, equation.steps)
             if not _is_well_formed(new):
                 return False
             written.append((equation, new))
@@ -251,6 +252,12 @@ def _at_steps(term: Expression, steps: Steps) -> Expression:
     if isinstance(term, During):
         return During(tuple(t for t in term.steps if t in steps), term.inner)
     return During(steps, term)
+
+
+def _at_all_steps(expression: Expression, steps: Steps) -> Expression:
+    """The expression without steps beside terms that are there at all steps of its line."""
+    terms = [t.inner if isinstance(t, During) and set(t.steps) >= set(steps) else t for t in terms_of(expression)]
+    return expression.with_operands(tuple(terms)) if is_sum(expression) else terms[0]
 
 
 def _is_well_formed(expression: Expression) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -291,8 +292,9 @@ def added(whole: Apply) -> Expression | None:
     numbers = [term.value for term in terms if isinstance(term, Number)]
     if len(numbers) > 1:
         return total([*(term for term in terms if not isinstance(term, Number)), Number(sum(numbers))])
-    if any(isinstance(term, During) for term in terms):
-        return _less_target(terms)
+    together = _steps_together(terms)
+    if together is not None or any(isinstance(term, During) for term in terms):
+        return together or _less_target(terms)
     return _doubled(terms) or _sums_together(terms) or _in_common(terms) or _less_target(terms) or _difference(terms)
 
 
@@ -328,6 +330,25 @@ def _doubled(terms: list[Expression]) -> Expression | None:
     if len(distinct) == len(terms):
         return None
     return total([t if terms.count(t) == 1 else scaled(t, terms.count(t)) for t in distinct])
+
+
+def _steps_together(terms: list[Expression]) -> Expression | None:
+    """A sum in which the same at some steps and at others is one term."""
+    found: dict[Any, Expression] = {}
+    for term in terms:
+        inner = term.operands[0] if is_negative(term) else term
+        if not isinstance(inner, Sum | During):
+            found[id(term), len(found)] = term
+            continue
+        key = type(inner), is_negative(term), inner.operands
+        other = found.get(key)
+        if other is not None:
+            steps = (other.operands[0] if is_negative(other) else other).steps  # type: ignore[attr-defined]
+            if not set(steps).isdisjoint(inner.steps):
+                return None
+            inner = type(inner)(tuple(sorted((*steps, *inner.steps))), inner.inner)
+        found[key] = negative(inner) if is_negative(term) else inner
+    return total(list(found.values())) if len(found) < len(terms) else None
 
 
 def _sums_together(terms: list[Expression]) -> Expression | None:

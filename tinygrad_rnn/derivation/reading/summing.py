@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from ...autodiff.rules import elementwise, reductions
-from ..equations.expressions import Apply, Expression, Number, Reference, Stack, Sum, apply, one_axis
+from ..equations.expressions import Apply, Expression, Number, Reference, Stack, Steps, Sum, apply, one_axis
 from ..equations.making import over
-from ..equations.parts import applies, fixed, moves, parts, replaced, total
+from ..equations.parts import applies, fixed, moves, parts, references_of, replaced, total
 from ..equations.quantities import Equation, Quantity
 from ..equations.recognising import meaning
 from .draft import Draft
@@ -20,9 +21,11 @@ def sum_at_once(draft: Draft) -> None:
     """Turn every running sum into one sum over steps, if only its last value is used; and a sum of a stack of steps."""
     draft.rewrite(_sum_of_rows)
     for quantity in list(draft.quantities):
-        chain = _chain(quantity, draft)
-        if chain is not None:
-            _replace(quantity, chain, draft)
+        pieces = _pieces(quantity, draft)
+        for piece in _apart(quantity, pieces, draft) if pieces else [quantity]:
+            chain = _chain(piece, draft)
+            if chain is not None:
+                _replace(piece, chain, draft)
 
 
 def _sum_of_rows(draft: Draft, quantity: Quantity, equation: Equation) -> Expression | None:
@@ -39,6 +42,103 @@ def _sum_of_rows(draft: Draft, quantity: Quantity, equation: Equation) -> Expres
     if whole.operation is reductions.sum:
         return found
     return over(draft.before(quantity, (), found), Number(len(rows.steps)))
+
+
+# --- a sum of each piece ----------------------------------------------------------------------------------------------
+
+
+def _pieces(quantity: Quantity, draft: Draft) -> list[Steps]:
+    """The steps of each piece of a running sum that begins anew in between; none of any other quantity.
+
+    Its ends are read by sums and by quotients alone: the loss of a chunk, divided by its length.
+    """
+    if quantity.shape or len(quantity.steps) < 2 or not all(map(_is_sum_or_start, quantity.equations)):
+        return []
+    pieces: list[list[int]] = []
+    for t in quantity.steps:
+        equation = quantity.equation_at(t)
+        assert equation is not None
+        own = [part.step(t) for part in parts(equation.expression, Reference) if part.quantity is quantity]
+        if not own:
+            pieces.append([])
+        elif not pieces or own != pieces[-1][-1:]:
+            return []
+        pieces[-1].append(t)
+    ends = {piece[-1] for piece in pieces}
+    others = [other for other in draft.quantities if other is not quantity]
+    reads = [(other, read, at) for other in others for read, at in references_of(other) if read.quantity is quantity]
+    is_read_at_ends = all({read.step(t) for t in at or (None,)} <= ends for _, read, at in reads)
+    are_single = 1 < len(pieces) < len(quantity.steps) and is_read_at_ends and quantity is not draft.loss
+    return [tuple(piece) for piece in pieces] if are_single and all(_is_linear(other) for other, _, _ in reads) else []
+
+
+def _is_sum_or_start(equation: Equation) -> bool:
+    return _is_sum(equation) or not any(parts(equation.expression, Reference))
+
+
+def _is_linear(quantity: Quantity) -> bool:
+    """Return True for a number that is a sum, or a product or quotient with numbers."""
+    expressions = [equation.expression for equation in quantity.equations]
+    return not quantity.shape and all(
+        isinstance(e, Reference | Number)
+        or (applies(e, *SIGNS) and all(isinstance(o, Reference | Number) for o in e.operands))
+        or (
+            applies(e, elementwise.multiply, elementwise.divide)
+            and isinstance(e.operands[0], Reference | Number)
+            and isinstance(e.operands[1], Number)
+        )
+        for e in expressions
+    )
+
+
+def _apart(quantity: Quantity, pieces: list[Steps], draft: Draft) -> list[Quantity]:
+    """A quantity for each piece in the place of one for all; what is made of their ends alone has no steps any more."""
+    made: dict[int, Quantity] = {}
+    for steps in pieces:
+        piece = replace(quantity, equations=[], values={t: quantity.values[t] for t in steps})
+        made |= dict.fromkeys(steps, piece)
+        for equation in quantity.equations:
+            own = tuple(t for t in equation.steps if t in steps)
+            if own:
+                inner = partial(_of_piece, quantity, piece)
+                piece.equations.append(Equation(own, replaced(equation.expression, inner)))
+    _stand_for(quantity, made, draft)
+    return list(dict.fromkeys(made.values()))
+
+
+def _of_piece(whole: Quantity, piece: Quantity, part: Expression) -> Expression | None:
+    is_own = isinstance(part, Reference) and part.quantity is whole
+    return Reference(piece, part.shift, part.at) if is_own else None  # type: ignore[attr-defined]
+
+
+def _stand_for(quantity: Quantity, made: dict[int, Quantity], draft: Draft) -> None:
+    """Put quantities in the place of one, each at its steps; also of those that read nothing else."""
+    place = draft.quantities.index(quantity)
+    draft.quantities[place : place + 1] = dict.fromkeys(made.values())
+    for other in list(draft.quantities):
+        if not any(read.quantity is quantity for read, _ in references_of(other)):
+            continue
+        apart: list[Equation] = []
+        for equation in other.equations:
+            for t in equation.steps or (None,):
+                fix = partial(_fixed, quantity, made, t)
+                apart.append(Equation(() if t is None else (t,), replaced(equation.expression, fix)))
+        other.equations = apart
+        if other.steps and other is not draft.loss and not any(moves(e.expression) for e in apart):
+            ends = {e.steps[0]: replace(other, equations=[Equation((), e.expression)], loop=None) for e in apart}
+            for t, end in ends.items():
+                end.values = {None: other.values[t]}
+            _stand_for(other, ends, draft)
+
+
+def _fixed(whole: Quantity, made: dict[int, Quantity], t: int | None, part: Expression) -> Expression | None:
+    """The piece that a reference reads, from step t."""
+    if not isinstance(part, Reference) or part.quantity is not whole:
+        return None
+    step = part.step(t)
+    assert step is not None
+    piece = made[step]
+    return Reference(piece, None, step if piece.loop is not None else None)
 
 
 # --- running sums ----------------------------------------------------------------------------------------------------
@@ -62,7 +162,7 @@ class _Chain(NamedTuple):
 
 def _chain(quantity: Quantity, draft: Draft) -> _Chain | None:
     """The terms of a quantity that adds to itself from step to step, and is read at its last step alone."""
-    if len(quantity.steps) < 2:
+    if not quantity.steps:
         return None
     uses = Counter([draft.loss, *(part.quantity for part in _reads(draft.quantities))])
     between = _between(quantity, uses)
