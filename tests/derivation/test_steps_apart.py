@@ -214,3 +214,22 @@ def test_a_sum_of_each_chunk_is_part_of_one(by_length, said):
 
     lines = held_to_autograd(loss, *sequences(5))
     assert said in lines and "part" not in lines
+
+
+def test_both_directions_of_several_sequences_are_two_recursions():
+    """Between two sequences of one direction stands the other direction: the steps are numbered on all the same."""
+
+    def loss(p, xs):
+        total = 0.0
+        for x in xs:
+            f, b = np.zeros(3), np.zeros(3)
+            for row in x:
+                f = np.tanh(row @ p["U"] + f @ p["W"])
+            for row in x[::-1]:
+                b = np.tanh(row @ p["U"] + b @ p["W"])
+            total = total + ((f * b) @ p["v"]) ** 2
+        return total
+
+    lines = held_to_autograd(loss, sequences(3, 4))
+    assert "q_t = b_{t+1}" in lines and "for t in {3, T} (T = 7)\n    q_t = 0 " in lines
+    assert lines.count("tanh'") == 2

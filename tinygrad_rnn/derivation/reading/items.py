@@ -222,8 +222,9 @@ class _Cleaning:
             return None
         whole, outer = part.inputs
         place, *inner = index if isinstance(index, tuple) else (index,)
-        if isinstance(outer, slice) and type(place) is int:
-            found = (range(len(whole.value))[outer][place], *inner)
+        if isinstance(outer, slice) and type(place) in (int, slice):
+            rows = range(len(whole.value))[outer][place]
+            found = (rows if isinstance(rows, int) else _slice(rows), *inner)
         elif type(outer) is int and all(type(part) in (int, slice) for part in (place, *inner)):
             found = (outer, place, *inner)
         else:
@@ -234,6 +235,11 @@ class _Cleaning:
     def _stack(self, whole: Item, inputs: tuple[Any, ...], value: np.ndarray) -> Item:
         """A stack of some of the arrays that were stacked."""
         return self._kept(Item(whole.op, inputs, dict(whole.keywords), value, whole.order, whole.scope))
+
+
+def _slice(rows: range) -> slice:
+    """The slice that selects these rows."""
+    return slice(rows.start, rows.stop if rows.stop >= 0 else None, rows.step)
 
 
 def _as_numbers(origin: Origin) -> list[Any]:

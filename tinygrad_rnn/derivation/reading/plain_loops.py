@@ -173,6 +173,7 @@ def _find_loops(items: list[Item]) -> None:
     sequence = np.array([codes.setdefault(signature, len(codes)) for signature in _signatures(items)])
     where = {id(item): k for k, item in enumerate(items)}
     reads = [[where[id(given)] for given in item.inputs if id(given) in where] for item in items]
+    parts: list[tuple[_Loop, set[int]]] = []
     pending = [(0, len(items))]
     while pending:
         start, stop = pending.pop()
@@ -182,11 +183,13 @@ def _find_loops(items: list[Item]) -> None:
         begin, period, length = found
         loop = _with_whole_steps(_Loop(*_best_phase(items, begin + start, period, length, reads)), items, reads)
         before, after = _incomplete_steps(items, start, stop, loop)
-        for part in _unbroken(items, loop._replace(before=before, after=after), reads):
-            for places in _directions(items, part, reads):
-                _number(items, part, places)
+        for part in _unbroken(loop._replace(before=before, after=after), reads):
+            parts += [(part, places) for places in _directions(items, part, reads)]
         pending.append((start, min([loop.first, *itertools.chain(*before)])))
         pending.append((max([loop.whole[-1], *itertools.chain(*after)]) + 1, stop))
+    recursions: dict[Any, list[_Recursion]] = {}
+    for part, chosen in sorted(parts, key=lambda one: one[0].first):
+        _number(items, part, chosen, recursions.setdefault(tuple(sequence[part.step(0)][sorted(chosen)]), []))
 
 
 def _incomplete_steps(
@@ -215,11 +218,8 @@ def _incomplete_steps(
     return before, after
 
 
-def _unbroken(items: list[Item], loop: _Loop, reads: Reads) -> Iterator[_Loop]:
-    """A loop, split where a part of it begins another loop: it reads nothing of the steps before, but the same data.
-
-    A part that reads other data begins anew with the next sequence, and its steps are numbered on.
-    """
+def _unbroken(loop: _Loop, reads: Reads) -> Iterator[_Loop]:
+    """A loop, split into several: a step that reads nothing of the steps before it begins another loop."""
     breaks = [
         k
         for k in range(1, loop.steps)
@@ -227,20 +227,10 @@ def _unbroken(items: list[Item], loop: _Loop, reads: Reads) -> Iterator[_Loop]:
     ]
     if 2 * len(breaks) >= loop.steps - 1:
         breaks = []
-    parts = [range(begin, end) for begin, end in itertools.pairwise([0, *breaks, loop.steps])]
-    data = [sorted(str(row) for k in part for row in _rows_taken(items, loop.step(k))) for part in parts]
-    if all(rows not in data[:k] for k, rows in enumerate(data)):
-        parts = [range(loop.steps)]
-    for part in parts:
-        before = loop.before if not part[0] else ()
-        after = loop.after if part[-1] == loop.steps - 1 else ()
-        yield _Loop(loop.first + part[0] * loop.period, loop.period, len(part), before, after)
-
-
-def _rows_taken(items: list[Item], step: range) -> Iterator[tuple[str | None, Any]]:
-    """The rows of arrays that a step reads."""
-    taken = (items[k].inputs for k in step if items[k].op is indexing.getitem)
-    return ((_leaf(array), index) for array, index in taken if _leaf(array))
+    for begin, end in itertools.pairwise([0, *breaks, loop.steps]):
+        before = loop.before if not begin else ()
+        after = loop.after if end == loop.steps else ()
+        yield _Loop(loop.first + begin * loop.period, loop.period, end - begin, before, after)
 
 
 def _longest_repetition(sequence: np.ndarray) -> tuple[int, int, int] | None:
@@ -334,20 +324,51 @@ def _directions(items: list[Item], loop: _Loop, reads: Reads) -> list[set[int]]:
     return [others, *turned] if others else [others.union(*turned)]
 
 
-def _number(items: list[Item], loop: _Loop, chosen: set[int]) -> None:
-    """Number the steps of a loop: as the steps that it reads are numbered, or from 1, or as the rows of data to 1."""
-    name = ("plain", id(items[loop.first + min(chosen)]))
+class _Recursion(NamedTuple):
+    """Loops of the same operations over sequences one after another: their steps are numbered on.
+
+    Attributes:
+        name: the name of the loop that they are.
+        numbers: the numbers of their steps.
+        data: the rows of data that each of them reads.
+    """
+
+    name: Any
+    numbers: list[int]
+    data: list[list[str]]
+
+
+def _number(items: list[Item], loop: _Loop, chosen: set[int], recursions: list[_Recursion]) -> None:
+    """Number the steps of a loop: as the steps that it reads are numbered, or from 1, or as the rows of data to 1.
+
+    A loop goes on with one of the recursions if that has read other data; else it is one of its own.
+    """
     begin = 1 + len(loop.before)
     numbers = _numbers_read(items, loop, chosen) or _rows_from_the_end(items, loop, chosen)
     numbers = numbers or list(range(begin, begin + loop.steps))
-    steps = [(number, dict(zip(loop.step(k), itertools.count()))) for k, number in enumerate(numbers)]
     direction = 1 if numbers[-1] >= numbers[0] else -1
-    steps += [(numbers[0] - distance * direction, places) for distance, places in enumerate(loop.before, 1)]
-    steps += [(numbers[-1] + distance * direction, places) for distance, places in enumerate(loop.after, 1)]
-    for number, places in steps:
-        for k, place in places.items():
+    places = [(number, dict(zip(loop.step(k), itertools.count()))) for k, number in enumerate(numbers)]
+    places += [(numbers[0] - distance * direction, some) for distance, some in enumerate(loop.before, 1)]
+    places += [(numbers[-1] + distance * direction, some) for distance, some in enumerate(loop.after, 1)]
+    rows = sorted(str(row) for k in loop.whole if (row := _row_taken(items[k])))
+    found = next((one for one in recursions if rows and rows not in one.data), None)
+    if found is None:
+        found = _Recursion(("plain", id(items[loop.first + min(chosen)])), [], [])
+        recursions.append(found)
+    overlaps = not {number for number, _ in places}.isdisjoint(found.numbers)
+    last = max(found.numbers) if overlaps else 0
+    found.numbers.extend(last + number for number, _ in places)
+    found.data.append(rows)
+    for number, some in places:
+        for k, place in some.items():
             if place in chosen:
-                items[k].step, items[k].loop, items[k].place = number, name, place
+                items[k].step, items[k].loop, items[k].place = last + number, found.name, place
+
+
+def _row_taken(item: Item) -> tuple[str, Any] | None:
+    """The row of an array that a value is; None if it is none."""
+    name = _leaf(item.inputs[0]) if item.op is indexing.getitem else None
+    return (name, item.inputs[1]) if name else None
 
 
 def _numbers_read(items: list[Item], loop: _Loop, chosen: set[int]) -> list[int] | None:

@@ -190,7 +190,7 @@ class Rolling:
             for column in columns:
                 _, usual = self._sources(column, group)
                 adds_up = usual is not None and usual[0] is quantity and group[0].op in (add, subtract)
-                if usual is not None and usual[1] < 0 and usual[0].loop == group[0].loop and not adds_up:
+                if usual is not None and usual[1] and usual[0].loop == group[0].loop and not adds_up:
                     for given, item in zip(column, group):
                         read.setdefault(usual, {}).setdefault(item.step or 0, set()).add(given)
         found: dict[Place, _Before] = {}
