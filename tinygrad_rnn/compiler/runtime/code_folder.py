@@ -124,12 +124,11 @@ class Entry(NamedTuple):
 def entries(folder: Path) -> list[Entry]:
     """The files in a cache folder, from the one used last to the one used longest ago."""
     found = []
-    for path in filter(
-        lambda path: DIGEST.search(path.name), folder.rglob("*")
-    ):  # earlier versions had a folder inside
+    for path in folder.rglob("*"):  # earlier versions had a folder inside
         with contextlib.suppress(FileNotFoundError):  # another process deletes it
             status = path.lstat()
-            found.append(Entry(path, status.st_size, status.st_mtime))
+            if DIGEST.search(path.name):
+                found.append(Entry(path, status.st_size, status.st_mtime))
     return sorted(found, key=lambda entry: entry.used, reverse=True)
 
 
