@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autodiff.rules import linalg
+from ..compiler.graph.shapes import order_of_axes
 from ..compiler.graph.values import Value, name_of
 from ..compiler.sizes.reading import Size
 from .onnx_graph import Graph, NoOnnxForm
@@ -235,10 +236,7 @@ def _filled(graph: Graph, op: Operation) -> str:
 
 @writes("transpose", "swapaxes", "moveaxis")
 def _transpose(graph: Graph, op: Operation) -> str:
-    """The node of a transposition; the order of axes is read off a NumPy array whose axes have distinct lengths."""
-    axes = np.empty(range(2, 2 + op.args[0].ndim), bool)
-    moved = op.value.op.forward(axes, *op.args[1:], **op.keywords)
-    return graph.node("Transpose", [op.operand(op.args[0])], perm=[length - 2 for length in moved.shape])
+    return graph.node("Transpose", [op.operand(op.args[0])], perm=order_of_axes(op.value))
 
 
 @writes("concatenate")

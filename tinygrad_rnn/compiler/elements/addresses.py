@@ -141,7 +141,7 @@ def viewed(value: Value, place: Place) -> Place | None:
     if value.op is indexing.getitem:
         index = value.args[1]
         return part(place, base.shape, index if isinstance(index, tuple) else (index,))
-    if value.op in (shape.reshape, shape.expand_dims, shape.squeeze):
+    if value.op is shape.reshape:
         return _regrouped(place, base.shape, value.shape)
     if value.op is shape.broadcast_to:
         missing = value.ndim - base.ndim
@@ -149,7 +149,7 @@ def viewed(value: Value, place: Place) -> Place | None:
             indices_of=lambda indices: place.indices_of(aligned(indices[missing:], base.shape)),
             offset=place.offset if value.shape == base.shape else None,
         )
-    if value.op in (shape.transpose, shape.moveaxis, shape.swapaxes):
+    if value.op is shape.transpose:
         order = order_of_axes(value)
         return place._replace(
             indices_of=lambda indices: place.indices_of([indices[order.index(axis)] for axis in range(base.ndim)]),

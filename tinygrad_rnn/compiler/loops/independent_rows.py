@@ -48,7 +48,7 @@ def _keeps_rows(value: Value, inside: Sequence[Value]) -> bool:
     """
     if acts_by_element(value.op) or value.op is shape.broadcast_to:
         return all(a.ndim == value.ndim for a in inside)
-    if value.op in (shape.reshape, shape.expand_dims, shape.squeeze):
+    if value.op is shape.reshape:
         return True
     if value.op is indexing.getitem:
         base, index = value.args
@@ -62,7 +62,7 @@ def _keeps_rows(value: Value, inside: Sequence[Value]) -> bool:
     if value.op in (linalg.matmul, linalg.contraction):
         terms, result = letters_of(value)
         return all(term[:1] == result[:1] for term, a in zip(terms, value.args) if a in inside)
-    if value.op in (shape.transpose, shape.swapaxes, shape.moveaxis):
+    if value.op is shape.transpose:
         return order_of_axes(value)[0] == 0
     if value.op in ALONG_ONE_AXIS:
         axis = value.keywords.get("axis", value.args[1] if len(value.args) > 1 else 0)

@@ -1,7 +1,8 @@
 """Operations written as simpler ones, for which the compiler knows more ways to be fast.
 
 An einsum becomes matrix products of two factors at a time; the letters that both factors have, but not the result,
-form one axis. Padding becomes an assembled slice, and a triangle becomes a choice.
+form one axis. Padding becomes an assembled slice, a triangle a choice, and whatever rearranges axes a reshape or a
+transpose.
 """
 
 from __future__ import annotations
@@ -55,6 +56,15 @@ def _triangle(function: Any) -> Any:
         return np.where(function(np.ones(m.shape[-2:], bool), k), m, 0)
 
     return rule
+
+
+def _in_shape(value: Value, a: Any, *_: Any, **keywords: Any) -> Any:
+    return np.reshape(a, value.shape)
+
+
+def _in_order(value: Value, a: Any, *_: Any, **keywords: Any) -> Any:
+    order = order_of_axes(value)
+    return np.transpose(a) if order == sorted(order, reverse=True) else np.transpose(a, order)
 
 
 def _product(value: Value, a: Any, b: Any) -> Any:
@@ -159,6 +169,8 @@ RULES: dict[Any, Callable[..., Any]] = {
     rearranging.padded: _padded,
     rearranging.lower: _triangle(np.tril),
     rearranging.upper: _triangle(np.triu),
+    **dict.fromkeys((shape.squeeze, shape.expand_dims), _in_shape),
+    **dict.fromkeys((shape.transpose, shape.swapaxes, shape.moveaxis), _in_order),
 }
 
 
@@ -204,7 +216,7 @@ def _without_ones(term: str, a: Value, letters: str) -> str:
 
 def _looked_through(a: Value, term: str) -> Factor:
     """A factor without the transpose on it, if it has one."""
-    while a.op in (shape.transpose, shape.swapaxes, shape.moveaxis):
+    while a.op is shape.transpose:
         order = order_of_axes(a)
         a, term = a.args[0], "".join(term[order.index(axis)] for axis in range(a.ndim))
     return Factor(a, term)

@@ -19,7 +19,7 @@ import numpy as np
 
 from ...autodiff.rules import indexing, linalg, reductions, shape
 from ...autodiff.scope import context
-from ..graph.shapes import ALONG_AXES, REDUCTIONS, REDUCTIONS_WITHOUT_GRADIENT, acts_by_element
+from ..graph.shapes import ALONG_AXES, REDUCTIONS, REDUCTIONS_WITHOUT_GRADIENT, acts_by_element, order_of_axes
 from ..graph.trace import Trace, Tracer, tracer
 from ..graph.values import Value, is_constant
 
@@ -131,17 +131,8 @@ def _new_shape(steps: int, step: Value, args: Any, moving: Any, **keywords: Any)
     return np.reshape(args[0], (steps, *step.shape))
 
 
-def _transpose(steps: int, step: Value, args: Any, moving: Any, axes: Any = None) -> Any:
-    axes = args[1] if len(args) > 1 else axes
-    ndim = step.ndim
-    order = range(ndim)[::-1] if axes is None else [i % ndim for i in axes]
-    return np.transpose(args[0], (0, *(i + 1 for i in order)))
-
-
-def _moved_axes(steps: int, step: Value, args: Any, moving: Any, **keywords: Any) -> Any:
-    if keywords or not all(isinstance(i, int) for i in args[1:]):
-        return None
-    return _record(step.op, [args[0], *(_later(i, step.ndim) for i in args[1:])], {})
+def _transpose(steps: int, step: Value, args: Any, moving: Any) -> Any:
+    return np.transpose(args[0], (0, *(axis + 1 for axis in order_of_axes(step))))
 
 
 def _broadcast(steps: int, step: Value, args: Any, moving: Any, **keywords: Any) -> Any:
@@ -189,11 +180,7 @@ RULES: dict[Any, Rule] = {
     linalg.matmul: _matmul,
     linalg.contraction: _einsum,
     shape.reshape: _new_shape,
-    shape.squeeze: _new_shape,
-    shape.expand_dims: _new_shape,
     shape.transpose: _transpose,
-    shape.swapaxes: _moved_axes,
-    shape.moveaxis: _moved_axes,
     shape.broadcast_to: _broadcast,
     shape.joined: _joined,
     shape.stacked: _stacked,

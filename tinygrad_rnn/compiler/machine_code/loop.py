@@ -72,7 +72,7 @@ class MachineLoop:
         stacks = [v for v in body if v.op in (linalg.matmul, linalg.contraction) and v.ndim > 2]
         for v in fixed:
             place = None
-            if v.op in (shape.transpose, shape.swapaxes):
+            if v.op is shape.transpose:
                 users = [user for user in body if v in user.operands]
                 if all(user in tiled for user in users) or all(user in stacks for user in users):
                     place = viewed(v, self.placement.place_of(v.args[0]))  # read as it lies, without a copy

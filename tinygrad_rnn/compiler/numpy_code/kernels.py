@@ -81,11 +81,7 @@ READS_AFTER_WRITING = {elementwise.where}
 
 VIEWS: dict[Any, Callable[[Value, str], str]] = {
     shape.reshape: lambda value, a: f"{a}.reshape({value.shape!r})",
-    shape.squeeze: lambda value, a: f"{a}.reshape({value.shape!r})",
-    shape.expand_dims: lambda value, a: f"{a}.reshape({value.shape!r})",
-    shape.transpose: lambda value, a: f"{a}.transpose({written((*value.args, value.keywords.get('axes'))[1])})",
-    shape.swapaxes: lambda value, a: f"{a}.swapaxes({written(value.args[1])}, {written(value.args[2])})",
-    shape.moveaxis: lambda value, a: f"moveaxis({a}, {written(value.args[1])}, {written(value.args[2])})",
+    shape.transpose: lambda value, a: f"{a}.T" if len(value.args) == 1 else f"{a}.transpose({value.args[1]!r})",
     shape.broadcast_to: lambda value, a: f"broadcast_to({a}, {value.shape!r})",
     indexing.output: lambda value, a: f"asarray({a}[{written(value.args[1])}])",
 }
@@ -157,7 +153,7 @@ def exp_or_inf(a: np.ndarray, out: np.ndarray) -> None:
 NAMESPACE: dict[str, Any] = {"numbers": numbers, "exp_or_inf": exp_or_inf} | {
     name: getattr(np, name)
     for name in {
-        "array", "asarray", "ascontiguousarray", "broadcast_to", "clip", "concatenate", "copyto", "matmul", "moveaxis",
+        "array", "asarray", "ascontiguousarray", "broadcast_to", "clip", "concatenate", "copyto", "matmul",
         "stack",
         *(name for name, function in vars(np).items() if isinstance(function, np.ufunc)),
     }

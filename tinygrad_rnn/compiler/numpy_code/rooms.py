@@ -94,6 +94,6 @@ class Liveness:
 
 def _has_all_in_order(value: Value, base: Value) -> bool:
     """Return True for a Value itself, and for the same elements in another shape."""
-    while value is not base and value.op in (shape.reshape, shape.squeeze, shape.expand_dims):
+    while value is not base and value.op is shape.reshape:
         value = value.args[0]
     return value is base
