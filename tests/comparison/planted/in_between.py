@@ -128,7 +128,8 @@ def answer_by_the_mean(slip, p, xs, answers):
     dmean, dh = np.outer(dq, p["w"]) / T, np.outer(ds, p["v"])
     for x, h, r, z, c in kept[::-1]:
         dh = dh + dmean
-        dc = dh * (1 - z) * (1 - slip("the slope at the mean of the states", c, mean) ** 2)
+        of = slip("the slope at the mean of the states", c, mean)
+        dc = dh * (1 - z) * (1 - slip("the slope at the last state", of, hs[-1]) ** 2)
         dz = dh * (h - c) * z * (1 - z)
         du = dc @ p["W"].T
         dr = du * h * r * (1 - r)
@@ -179,4 +180,70 @@ def tagger_with_two_heads(slip, p, xs, tags):
             g[U] += np.outer(inputs[t - 1], da)
             g[W] += np.outer(hs[t - 1], da)
             carry = slip("the carries added up in both", 0, carry) + da @ p[W].T
+    return g
+
+
+# --- one gate, columns: of what is joined, and of the state that it lets through --------------------------------------
+
+
+def joined_loss(p, xs, target):
+    h = np.zeros((d, B))
+    for x in xs:
+        joined = np.concatenate([h, x.T])
+        f, c = tr.sigmoid(p["F"] @ joined), np.tanh(p["C"] @ joined)
+        h = (1 - f) * h + f * c
+    return np.sum((tr.softmax(p["V"] @ h, axis=0) - target) ** 2)
+
+
+@network(joined_loss, weights(851, F=(d, d + n), C=(d, d + n), V=(k, d)), numbers(851, T, B, n), numbers(852, k, B))
+def one_gate_of_joined_columns(slip, p, xs, target):
+    hs, kept = [np.zeros((d, B))], []
+    for x in xs:
+        joined = np.concatenate([hs[-1], x.T])
+        f, c = sigmoid(p["F"] @ joined), np.tanh(p["C"] @ joined)
+        kept.append((joined, f, c))
+        hs.append((1 - f) * hs[-1] + f * c)
+    scores = p["V"] @ hs[-1]
+    e = np.exp(scores - scores.max(axis=0))
+    q = slip("softmax over the examples", e / e.sum(axis=0), lambda: e / e.sum(axis=1, keepdims=True))
+    dq = 2 * (softmax(scores.T).T - target)
+    dscores = q * (dq - (q * dq).sum(axis=0))
+    g = zeros(p) | {"V": dscores @ hs[-1].T}
+    dh = p["V"].T @ dscores
+    for h, (joined, f, c) in zip(hs[-2::-1], kept[::-1], strict=True):
+        dc = dh * f * slip("the square of the difference", 1 - c**2, (1 - c) ** 2)
+        df = dh * (c - h) * f * (1 - f)
+        g["F"] += df @ joined.T
+        g["C"] += dc @ joined.T
+        columns = slip("the columns of x for those of h in one", p["C"][:, :d], p["C"][:, n:])
+        dh = dh * (1 - f) + p["F"][:, :d].T @ df + columns.T @ dc
+    return g
+
+
+def reset_loss(p, xs, target):
+    h = np.zeros((B, d))
+    for x in xs:
+        f = tr.sigmoid(x @ p["A"] + h @ p["F"])
+        h = f * h + (1 - f) * np.tanh(x @ p["U"] + (f * h) @ p["W"])
+    return np.sum((h - target) ** 2)
+
+
+@network(reset_loss, weights(861, A=(n, d), F=(d, d), U=(n, d), W=(d, d)), numbers(861, T, B, n), numbers(862, B, d))
+def one_gate_that_also_resets(slip, p, xs, target):
+    hs, kept = [np.zeros((B, d))], []
+    for x in xs:
+        f = sigmoid(x @ p["A"] + hs[-1] @ p["F"])
+        c = np.tanh(x @ p["U"] + (f * hs[-1]) @ p["W"])
+        kept.append((x, hs[-1], f, c))
+        hs.append(f * hs[-1] + (1 - f) * c)
+    g, dh = zeros(p), 2 * (hs[-1] - target)
+    for x, h, f, c in kept[::-1]:
+        dc = dh * (1 - f) * (1 - c**2)
+        reset = dc @ p["W"].T
+        df = (dh * slip("the difference the wrong way round", h - c, c - h) + reset * h) * f * (1 - f)
+        g["A"] += x.T @ df
+        g["F"] += h.T @ df
+        g["U"] += x.T @ dc
+        g["W"] += (f * h).T @ dc
+        dh = dh * f + reset * f + df @ p["F"].T
     return g

@@ -22,6 +22,7 @@ from .found import instead
 from .hand import Hand
 from .kinds import OF_USES, PARTS, RANKS, WHOLE
 from .kinks import without_kinks
+from .of_terms import brackets_turned
 from .of_uses import written_out
 from .of_values import transposes_together
 
@@ -29,6 +30,7 @@ Path = tuple[int, ...]
 Kind = Callable[[Expression, Line, Hand], Iterator[tuple[Any, ...]]]
 Forms = Callable[[Line], Iterator[tuple[Path, Expression]]]
 MOST_PIECES = 8
+AROUND: tuple[Kind, ...] = (transposes_together, brackets_turned)  # of what is around a value that is written out
 # Where an edit is made that isn't made at all steps: a loop may begin with a step that is written by itself.
 SOME_STEPS: dict[str, Callable[[int, Sequence[int]], bool]] = {
     "at the last step alone": lambda t, steps: t == steps[-1],
@@ -169,7 +171,7 @@ def edits_of_uses(
                 yield Edit(line, expression, *instead(piece, meaning)[1:], start, written_out=whole)
         around = [(start[:k], at(whole, start[:k])) for k in range(len(start))]
         for place, part in itertools.chain(places(meaning, start), around):
-            for kind in kinds if len(place) >= len(start) else (transposes_together,):
+            for kind in kinds if len(place) >= len(start) else AROUND:
                 for after, what, of in _all(kind(part, line, hand)):
                     expression = _new(whole, place, after, seen)
                     if expression is not None:

@@ -305,7 +305,7 @@ def read_in_between(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
             changed = applied(derivation, change, what, of, fewest=1, reads=(own,))
             edits = {edit.line: edit for made in changed for edit in made}
             for some in groups:
-                if some and all(other in edits for other in some):
+                if len(some) > 1 and all(other in edits for other in some):  # one alone is among the edits of uses
                     yield tuple(edits[other] for other in some)
 
 

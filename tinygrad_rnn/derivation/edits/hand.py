@@ -267,6 +267,13 @@ class Hand:
                 if read == {Reference(reference.quantity, 0)}:
                     yield equation.expression.shifted(reference.shift or 0)
 
+    def left_over(self, reference: Reference) -> Iterator[Reference]:
+        """The values that are there when the loop of the forward pass is over, in place of one of a step."""
+        is_of_a_step = reference.shift is not None and reference.quantity.adjoint_of is None
+        for quantity in self.forward if is_of_a_step else ():
+            if quantity.shape == reference.shape and quantity is not reference.quantity:
+                yield Reference(quantity, None, quantity.steps[-1] if quantity.steps else None)
+
     def masks_of(self, reference: Reference) -> Iterator[Expression]:
         """The masks that can be a factor of a quantity at its step."""
         masks = [array for array in self.data if array.name in self.masks]

@@ -18,7 +18,8 @@ PARTS = (
     (
         factors.factors_together, values.transposes_together, factors.groups_of, factors.slopes,
         values.references_to_others, values.other_data, values.blocks, values.slices, values.constants,
-        values.matrix_products, values.powers, terms.terms_left_out, terms.brackets, terms.factors_of_some_terms,
+        values.matrix_products, values.powers, terms.terms_left_out, terms.brackets_turned, terms.brackets,
+        terms.factors_of_some_terms,
         terms.smoothing, values.stacked_rows, values.products_of_one, values.ends_for_beginnings,
         factors.equal_weights, terms.handed_on, terms.halves_exchanged, terms.numbers_exchanged,
         terms.numbers_of_steps, values.one_for_all, values.shares, terms.read_too_late, terms.starts_of_pieces,
@@ -40,5 +41,6 @@ OF_USES = (
     *PARTS[0][: PARTS[0].index(steps.steps_beside)], values.references_to_others, values.blocks, values.powers,
     steps.steps_beside, steps.rows_beside, values.other_data, factors.equal_weights, terms.halves_exchanged,
     terms.handed_on, factors.slopes_of_parts, values.matrix_products, values.forgotten_masks,
+    terms.brackets_turned,
 )  # fmt: skip
-BY_PART = (*OF_USES, factors.groups_of)  # where each part of a value is computed by itself
+BY_PART = (*OF_USES, factors.groups_of, values.slices)  # where each part of a value is computed by itself

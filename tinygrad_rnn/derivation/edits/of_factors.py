@@ -279,10 +279,15 @@ def equal_weights(part: Expression, line: Line, hand: Hand) -> Found:
     """Equal weights in the place of those of a softmax, or of other shares: the mean for the weighted sum."""
     softmax = (_softmax(part) or _total_of_shares(part)) if line.kind != "forward" else None
     axis = one_axis(softmax.settings.get("axis")) if softmax is not None and part.ndim > 1 else 0
-    if softmax is not None and isinstance(part, Reference) and part.ndim == 2 and part.shift is not None:
-        other = softmax.shifted(part.shift)
+    if softmax is not None and isinstance(part, Reference) and part.ndim == 2 and part.at is None:
+        other = softmax.shifted(part.shift or 0)
         new = Apply(softmax.operation, other.operands, {**softmax.settings, "axis": 1 - int(axis or 0) % 2}, part.shape)
         yield new, "{} over the other axis", (part,)
+        if applies(softmax, log_probabilities.softmax_of):  # the largest number was subtracted along the right one
+            most = apply(reductions.max, *other.operands, axis=softmax.settings["axis"], keepdims=True)
+            e = apply(elementwise.exp, apply(elementwise.subtract, *other.operands, most))
+            below = apply(reductions.sum, e, axis=1 - int(axis or 0) % 2, keepdims=True)
+            yield over(e, below), "{} over the other axis", (part,)
     if applies(softmax, log_probabilities.softmax_of) and isinstance(part, Reference) and part.shift == 0:
         each = apply(elementwise.exp, *softmax.operands)
         yield over(each, Sum(part.quantity.steps, each)), "{} over the steps", (part,)

@@ -22,6 +22,7 @@ from ..equations.arithmetic import (
     negative,
     scaled,
 )
+from ..equations.choices import is_masked, where
 from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Steps, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, TWO, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
@@ -199,10 +200,7 @@ def carries_times_something(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
-    """Terms left out: those before or after one, two or three of several, also of the sums and differences in a sum.
-
-    Two that have a factor in common are a difference in the user's code, and may have the other sign together.
-    """
+    """Terms left out: those before or after one, two or three of several, also of the sums and differences in a sum."""
     for k in range(2, len(part.operands) - 1) if is_sum(part) else ():
         for others, some in ((part.operands[k:], part.operands[:k]), (part.operands[:k], part.operands[k:])):
             yield broadcast(total([*some]), part.shape), "the terms {} were left out", (total([*map(_inner, others)]),)
@@ -215,7 +213,15 @@ def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
         left = total(rest) if len(rest) > 1 else _alone(rest[0], part)
         of = _inner(terms[i]), _inner(terms[j])
         yield broadcast(left, part.shape), "the terms {} and {} were left out", of
+
+
+def brackets_turned(part: Expression, line: Line, hand: Hand) -> Found:
+    """A difference the wrong way round, whose factor stands in both of its terms: g ∘ (a - b) is g ∘ a - g ∘ b here."""
+    terms = list(_addends(part)) if is_sum(part) or is_difference(part) else []
+    for i, j in itertools.combinations(range(len(terms)), 2) if len(terms) > 2 else ():
+        of = _inner(terms[i]), _inner(terms[j])
         if _factors(of[0]) & _factors(of[1]):
+            rest = [term for k, term in enumerate(terms) if k not in (i, j)]
             turned = [again(negative(inner)) for inner, again in map(unwrapped, (terms[i], terms[j]))]
             yield broadcast(total([*rest, *turned]), part.shape), "the terms {} and {} have the other sign", of
 
@@ -228,9 +234,11 @@ def brackets(part: Expression, line: Line, hand: Hand) -> Found:
         inner, _ = unwrapped(term)
         above, below = inner.operands if applies(inner, elementwise.divide) else (inner, None)
         shared = [over(factor, below) for factor in factors(above)] if isinstance(below, Number) else []
-        for factor in (*(inner.operands if is_product(inner) else ()), *shared):
+        conditions = inner.operands[:1] if is_masked(inner) else ()
+        for factor in (*(inner.operands if is_product(inner) else ()), *shared, *conditions):
+            by = partial(where, factor) if factor in conditions else partial(times, factor)
             others = (*part.operands[:i], *part.operands[i + 1 :])
-            made = [again(times(factor, other)) for other, again in map(unwrapped, others)]
+            made = [again(by(other)) for other, again in map(unwrapped, others)]
             every = "all terms"
             said = "{{}} is a factor of {}, not of {{}} alone"
             yield broadcast(total([*made, term]), part.shape), said.format(every), (factor, inner)

@@ -15,7 +15,7 @@ from ..equations.arithmetic import factors, is_negative, is_product, is_sum, les
 from ..equations.choices import is_masked, where
 from ..equations.expressions import Apply, During, Expression, OverSteps, Reference, apply
 from ..equations.lines import Line
-from ..equations.making import one_minus, over, times, unwrapped
+from ..equations.making import one_minus, over, times, unwrapped, with_operand
 from ..equations.parts import (
     applies,
     as_read,
@@ -197,18 +197,23 @@ def _with_slope_apart(part: Expression) -> Expression | None:
 
 
 def _by_rows(part: Expression) -> Expression | None:
-    """Columns of products D Wᵀ, as products with the transpose of the same rows of W."""
+    """Columns of products D Wᵀ, as products with the transpose of the same rows of W; and rows of products Wᵀ D."""
     if not applies(part, indexing.getitem):
         return None
     index = part.settings["index"]
+    places = index if isinstance(index, tuple) else (index,)
     products = part.operands[0].operands if is_sum(part.operands[0]) else part.operands
-    is_last = isinstance(index, tuple) and len(index) == part.ndim and all(i == slice(None) for i in index[:-1])
-    if not is_last or not all(applies(p, linalg.matmul) and applies(p.operands[1], shape.transpose) for p in products):
+    if not all(applies(product, linalg.matmul) for product in products):
+        return None
+    is_last = len(places) == part.ndim > 1 and all(i == slice(None) for i in places[:-1])
+    is_first = len(places) == 1 and isinstance(places[0], slice)
+    side, rows_of = (1, places[-1:]) if is_last else (0, (slice(None), *places))
+    if not (is_last or is_first) or not all(applies(p.operands[side], shape.transpose) for p in products):
         return None
     turned: list[Expression] = []
-    for a, weights in (product.operands for product in products):
-        rows = apply(indexing.getitem, *weights.operands, index=index[-1:])
-        turned.append(apply(linalg.matmul, a, apply(shape.transpose, rows)))
+    for product in products:
+        rows = apply(indexing.getitem, *product.operands[side].operands, index=rows_of)
+        turned.append(with_operand(product, side, apply(shape.transpose, rows)))
     return total(turned)
 
 

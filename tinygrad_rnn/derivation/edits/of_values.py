@@ -89,6 +89,14 @@ def matrix_products(part: Expression, line: Line, hand: Hand) -> Found:
         for one, other in ((a, b), (b, a)):
             if one.shape == part.shape:
                 yield one, "{} was left out", (other,)
+        for i, factor in enumerate(a.operands) if is_product(a) and a.shape == part.shape else ():
+            before = times(*a.operands[:i], *a.operands[i + 1 :])
+            if factor.shape and not reads_derivatives(factor):
+                yield (
+                    times(with_operand(part, 0, before), factor),
+                    "{} is a factor behind the product {}",
+                    (factor, part),
+                )
     if is_masked(part) and applies(part.operands[1], linalg.matmul):
         condition, product, _ = part.operands
         left, *right = product.operands
@@ -119,9 +127,7 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
     argument = hand.argument_of(part)
     if argument is not None and argument.shape == part.shape and part.quantity.adjoint_of is None:
         yield argument, "{}, the pre-activation, stands where {} belongs", (argument, part)
-    once = hand.values(part.shape, None) if part.shift is not None and part.quantity.adjoint_of is None else ()
-    computed_later = (value for value in once if isinstance(value, Reference))
-    for other in (*hand.like(part), *hand.functions_of(part), *computed_later):
+    for other in (*hand.like(part), *hand.functions_of(part), *hand.left_over(part)):
         yield instead(other, part)
     if part.shift is None and part.at is not None:
         for by in (-1, 1):
@@ -335,6 +341,11 @@ def powers(part: Expression, line: Line, hand: Hand) -> Found:
         yield instead(times(Number(2.0), part.operands[0]), part)
     if is_product(part) and part.operands[0] == Number(2.0):
         yield instead(apply(elementwise.square, times(*part.operands[1:])), part)
+    if is_sum(part) or is_difference(part):
+        for i, term in enumerate(part.operands):
+            if applies(term, elementwise.square):
+                inside = with_operand(part, i, term.operands[0])
+                yield instead(apply(elementwise.square, inside), part)
     if applies(part, elementwise.square) and isinstance(part.operands[0], Reference):
         value = part.operands[0]
         for other in (*hand.beside(value), part):
