@@ -44,15 +44,6 @@ def _updated(x: Any, value: Any, index: Any) -> StandIn:
     return StandIn(jnp.where(last > 0, values[last - 1], x) if values.size else x)
 
 
-def _lower(m: Any, k: int = 0) -> Any:
-    """np.tril, also of a vector, which is every row."""
-    return np.where(np.tri(m.shape[-2:][0], m.shape[-1], k, bool), m, np.zeros_like(m))
-
-
-def _upper(m: Any, k: int = 0) -> Any:
-    return np.where(np.tri(m.shape[-2:][0], m.shape[-1], k - 1, bool), np.zeros_like(m), m)
-
-
 def _checked(function: Any) -> Any:
     """A function of matrices for which NumPy raises LinAlgError, while JAX returns numbers that aren't finite."""
 
@@ -72,8 +63,6 @@ TOLD_ANEW.update(
         np.linalg.cholesky: _checked(lambda a: jnp.linalg.cholesky(a, symmetrize_input=False)),
         np.linalg.eigh: lambda a, UPLO: lifted(jnp.linalg.eigh(plain(a), UPLO, symmetrize_input=False)),
         np.linalg.solve: lambda a, b: _checked(jnp.linalg.solve)(*COMMON_TYPE[np.linalg.solve](a, b)),
-        np.tril: _lower,
-        np.triu: _upper,
         indexing.getitem: _getitem,
         indexing.assemble: _assemble,
         indexing.updated: _updated,

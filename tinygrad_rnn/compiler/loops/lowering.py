@@ -53,7 +53,7 @@ def _padded(value: Value, a: Any, width: Any) -> Any:
 
 def _triangle(function: Any) -> Any:
     def rule(value: Value, m: Any, k: int = 0) -> Any:
-        return np.where(function(np.ones(m.shape[-2:], bool), k), m, 0)
+        return np.where(function(np.ones(m.shape[-2:], bool), k), m, np.zeros((), m.dtype))
 
     return rule
 

@@ -47,18 +47,14 @@ def _reduction(value: Value, out: str, a: str) -> list[str]:
     return lines
 
 
-def _concatenate(value: Value, out: str, *arrays: str) -> list[str]:
-    return [f"concatenate(({', '.join(arrays)},), axis={written(value.keywords['axis'])}, out={out})"]
-
-
-def _stack(value: Value, out: str, *arrays: str) -> list[str]:
-    return [f"stack(({', '.join(arrays)},), axis={written(value.keywords.get('axis', 0))}, out={out})"]
+def _joined(value: Value, out: str, *arrays: str) -> list[str]:
+    name = "concatenate" if value.op is shape.joined else "stack"
+    return [f"{name}(({', '.join(arrays)},), axis={written(value.keywords.get('axis', 0))}, out={out})"]
 
 
 KERNELS: dict[Any, Statements] = {
     elementwise.power_by_number: _power,
-    shape.joined: _concatenate,
-    shape.stacked: _stack,
+    **dict.fromkeys((shape.joined, shape.stacked), _joined),
     **dict.fromkeys(REDUCERS, _reduction),
 }
 

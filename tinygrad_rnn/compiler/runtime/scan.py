@@ -12,7 +12,6 @@ refused, and so are those whose states end in infinity or NaN. The caller then g
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import isqrt, log
 
 import numpy as np
@@ -20,8 +19,6 @@ import numpy as np
 from .. import thresholds
 
 LARGEST_GROWTH = 8.0  # of the products of factors in a chunk: at most three bits are lost
-
-At = Callable[[int], np.ndarray]  # a factor or a term of all chunks, by the number of a step in its chunk
 
 
 def scanned(
@@ -49,7 +46,7 @@ def scanned(
     if not _stays_small(factor, length):
         return False
     with np.errstate(all="ignore"):  # overflow is seen at the end, and the states are computed again
-        _Scan(start, factor, term, length, steps // length).write(out, steps)
+        _write(start, factor, term, out, steps, length)
     return bool(np.isfinite(out[-1] if out.ndim > start.ndim else out).all())
 
 
@@ -59,57 +56,46 @@ def _stays_small(factor: np.ndarray, length: int) -> bool:
     return largest <= 1 or length * log(largest) <= log(LARGEST_GROWTH)
 
 
-class _Scan:
-    """A recurrence, cut into chunks."""
+def _write(start: np.ndarray, factor: np.ndarray, term: np.ndarray, out: np.ndarray, steps: int, length: int) -> None:
+    """Compute all states by chunks of this length; or the last one, if ``out`` has no time axis."""
+    count = steps // length
+    whole = count * length
 
-    def __init__(self, start: np.ndarray, factor: np.ndarray, term: np.ndarray, length: int, count: int) -> None:
-        self.factor, self.term, self.length, self.count = factor, term, length, count
-        self.is_fixed = factor.ndim == start.ndim
-        self.a, self.b = self._of_chunks(factor, start), self._of_chunks(term, start)
-        self.states = self._between_chunks(start)
+    def cut(x: np.ndarray) -> np.ndarray:
+        """All steps as chunks, (count, length, ...), without those left over; (1, length, ...) if they are alike."""
+        if x.ndim == start.ndim:
+            return np.broadcast_to(x, (1, length, *x.shape))
+        return x[:whole].reshape(count, length, *x.shape[1:])
 
-    def _of_chunks(self, a: np.ndarray, start: np.ndarray) -> At:
-        if a.ndim == start.ndim:
-            return lambda i: a
-        cut = self.cut(a)
-        return lambda i: cut[:, i]
+    a, b = cut(factor), cut(term)
+    states = _between_chunks(start, a, b, count)
+    if out.ndim > start.ndim:
+        h, chunks = states[:-1], cut(out)
+        for i in range(length):
+            h = np.multiply(a[:, i], h, out=chunks[:, i])
+            h += b[:, i]
+    h = states[-1, ...]
+    for t in range(whole, steps):
+        now = [part if part.ndim == h.ndim else part[t] for part in (factor, term)]
+        h = np.multiply(now[0], h, out=out[t, ...] if out.ndim > start.ndim else h)
+        h += now[1]
+    if out.ndim == start.ndim:
+        out[...] = h
 
-    def cut(self, a: np.ndarray) -> np.ndarray:
-        """An array of all steps as chunks, (count, length, ...), without the steps that are left over."""
-        whole = self.count * self.length
-        return a[:whole].reshape(self.count, self.length, *a.shape[1:])
 
-    def _between_chunks(self, start: np.ndarray) -> np.ndarray:
-        """The states before each chunk, and after the last."""
-        shape = (self.count, *start.shape)
-        factors = np.broadcast_to(self.a(0), shape).copy()
-        terms = np.broadcast_to(self.b(0), shape).copy()
-        for i in range(1, self.length):
-            terms *= self.a(i)
-            terms += self.b(i)
-            if not self.is_fixed:
-                factors *= self.a(i)
-        if self.is_fixed:
-            factors **= self.length
-        states = np.empty((self.count + 1, *start.shape), start.dtype)
-        states[0] = start
-        for i in range(self.count):
-            after = np.multiply(factors[i], states[i], out=states[i + 1, ...])
-            after += terms[i]
-        return states
-
-    def write(self, out: np.ndarray, steps: int) -> None:
-        """Write all states; or the last one, if there is no time axis."""
-        has_steps = out.ndim == self.states.ndim
-        if has_steps:
-            h, chunks = self.states[:-1], self.cut(out)
-            for i in range(self.length):
-                h = np.multiply(self.a(i), h, out=chunks[:, i])
-                h += self.b(i)
-        h = self.states[-1, ...]
-        for t in range(self.count * self.length, steps):
-            a, b = (part if part.ndim == h.ndim else part[t] for part in (self.factor, self.term))
-            h = np.multiply(a, h, out=out[t, ...] if has_steps else h)
-            h += b
-        if not has_steps:
-            out[...] = h
+def _between_chunks(start: np.ndarray, a: np.ndarray, b: np.ndarray, count: int) -> np.ndarray:
+    """The states before each chunk, and after the last."""
+    factors, terms = (np.broadcast_to(part[:, 0], (count, *start.shape)).copy() for part in (a, b))
+    for i in range(1, a.shape[1]):
+        terms *= a[:, i]
+        terms += b[:, i]
+        if len(a) == count:
+            factors *= a[:, i]
+    if len(a) < count:  # the same at all steps
+        factors **= a.shape[1]
+    states = np.empty((count + 1, *start.shape), start.dtype)
+    states[0] = start
+    for i in range(count):
+        after = np.multiply(factors[i], states[i], out=states[i + 1, ...])
+        after += terms[i]
+    return states
