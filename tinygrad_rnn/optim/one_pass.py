@@ -9,7 +9,7 @@ rule up to rounding: where a product is added to something, machine code may rou
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -32,47 +32,19 @@ class NotByElement(TypeError):
     """The rule uses something that can't be recorded, so it has to run on arrays, as it is written."""
 
 
-class Recording:
-    """The operations of a rule, in their order.
-
-    Attributes:
-        lines: the operations as text; ``a0`` is a given array, ``c0`` a number, ``v0`` a result.
-        numbers: the values of the numbers at this step.
-    """
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.numbers: list[float] = []
-
-    def operation(self, function: Any, *operands: Any) -> Recorded:
-        """The stand-in for the result of a function of arrays and numbers, element by element."""
-        if function not in EXPRESSIONS:
-            raise NotByElement(function.__name__)
-        name = f"v{len(self.lines)}"
-        self.lines.append(f"{name} = {EXPRESSIONS[function].format(*map(self._name, operands))}")
-        return Recorded(self, name)
-
-    def _name(self, operand: Any) -> str:
-        if isinstance(operand, Recorded):
-            return operand.name
-        if type(operand) not in (int, float):  # NumPy scalars would change the type of the result
-            raise NotByElement(f"a {type(operand).__name__}")
-        self.numbers.append(operand)
-        return f"c{len(self.numbers) - 1}"
-
-
 class Recorded(NDArrayOperatorsMixin):
     """A stand-in for an array. It has no methods that look at its elements or its shape.
 
     Args:
-        recording: the recording that operations are added to.
-        name: the array's name in the recording.
+        name: the array's name in the operations: ``a0`` for a given array, ``v0`` for a result.
+        lines: the operations so far, in their order, as text. All stand-ins of a recording share them.
+        numbers: likewise the values that ``c0``, ``c1``, ... have in them at this step.
     """
 
-    __slots__ = ("name", "recording")
+    __slots__ = ("lines", "name", "numbers")
 
-    def __init__(self, recording: Recording, name: str) -> None:
-        self.recording, self.name = recording, name
+    def __init__(self, name: str, lines: list[str], numbers: list[float]) -> None:
+        self.name, self.lines, self.numbers = name, lines, numbers
 
     def __array_ufunc__(self, function: Any, method: str, *operands: Any, **keywords: Any) -> Recorded:
         (into,) = keywords.pop("out", (None,))
@@ -80,11 +52,22 @@ class Recorded(NDArrayOperatorsMixin):
             raise NotByElement(method)
         if function is np.power and type(operands[1]) in (int, float) and operands[1] in (2, 0.5):
             function, operands = np.square if operands[1] == 2 else np.sqrt, operands[:1]
-        result = self.recording.operation(function, *operands)
+        if function not in EXPRESSIONS:
+            raise NotByElement(function.__name__)
+        name = f"v{len(self.lines)}"
+        self.lines.append(f"{name} = {EXPRESSIONS[function].format(*map(self._text, operands))}")
         if into is None:
-            return result
-        into.name = result.name  # as an array that was written to
+            return Recorded(name, self.lines, self.numbers)
+        into.name = name  # as an array that was written to
         return into
+
+    def _text(self, operand: Any) -> str:
+        if isinstance(operand, Recorded):
+            return operand.name
+        if type(operand) not in (int, float):  # NumPy scalars would change the type of the result
+            raise NotByElement(f"a {type(operand).__name__}")
+        self.numbers.append(operand)
+        return f"c{len(self.numbers) - 1}"
 
     def _refused(self, *args: Any) -> Any:
         raise NotByElement("a look at elements")
@@ -92,25 +75,7 @@ class Recorded(NDArrayOperatorsMixin):
     __bool__ = __float__ = __int__ = __len__ = __iter__ = __array__ = _refused
 
 
-class Change(NamedTuple):
-    """The change that a rule makes to a parameter, recorded.
-
-    Attributes:
-        value: the name of the new value.
-        state: the new state of the rule: stand-ins for arrays, all else as it is.
-        recording: the operations.
-    """
-
-    value: str
-    state: dict[str, Any]
-    recording: Recording
-
-    @property
-    def remembered(self) -> dict[str, str]:
-        """The names of the arrays in the state."""
-        return {name: a.name for name, a in self.state.items() if isinstance(a, Recorded)}
-
-
+Change = tuple[Recorded, "dict[str, Any]"]  # a parameter's new value, and the rule's new state, with stand-ins in it
 Rule = Callable[[Any, Any, dict[str, Any], dict[str, Any]], Any]
 
 
@@ -146,14 +111,15 @@ class OnePass:
         change = self._change(state, tuple(memory), group)
         if change is None:
             return False
-        remembered = change.remembered
+        new, after = change
+        remembered = {name: a.name for name, a in after.items() if isinstance(a, Recorded)}
         arrays = {f"a{i}": a for i, a in enumerate(given)}
-        made = [name for name in dict.fromkeys((change.value, *remembered.values())) if name not in arrays]
+        made = [name for name in dict.fromkeys((new.name, *remembered.values())) if name not in arrays]
         arrays = {**{name: aligned(parameter.shape, parameter.dtype) for name in made}, **arrays}
-        if not self._run(change.recording, made, arrays):
+        if not self._run(new, made, arrays):
             return False
-        parameter._data = arrays[change.value]
-        state.update({name: arrays[remembered[name]] if name in remembered else a for name, a in change.state.items()})
+        parameter._data = arrays[new.name]
+        state.update({name: arrays[remembered[name]] if name in remembered else a for name, a in after.items()})
         return True
 
     def _change(self, state: dict[str, Any], memory: tuple[str, ...], group: dict[str, Any]) -> Change | None:
@@ -161,8 +127,9 @@ class OnePass:
         key = id(group), memory, tuple([a for name, a in state.items() if name not in memory])
         if key in self._changes or not self._is_by_element:
             return self._changes.get(key)
-        recording = Recording()
-        value, gradient, *others = [Recorded(recording, f"a{i}") for i in range(2 + len(memory))]
+        lines: list[str] = []
+        numbers: list[float] = []
+        value, gradient, *others = [Recorded(f"a{i}", lines, numbers) for i in range(2 + len(memory))]
         after = {**state, **dict(zip(memory, others))}
         try:
             new = self._rule(value, gradient, after, group)
@@ -171,13 +138,12 @@ class OnePass:
         if not isinstance(new, Recorded):
             self._is_by_element = False
             return None
-        change = Change(new.name, after, recording)
         if self._is_pure:
-            self._changes[key] = change
-        return change
+            self._changes[key] = new, after
+        return new, after
 
-    def _run(self, recording: Recording, made: list[str], arrays: dict[str, np.ndarray]) -> bool:
-        """Run the operations on arrays by name: results to write, and given arrays.
+    def _run(self, recorded: Recorded, made: list[str], arrays: dict[str, np.ndarray]) -> bool:
+        """Run the operations up to a result on arrays by name: results to write, and given arrays.
 
         Returns:
             False if no machine code can be made.
@@ -186,13 +152,13 @@ class OnePass:
         from ..compiler.runtime.threads import run_rows  # no compiler is needed
 
         first = next(iter(arrays.values()))
-        key = first.dtype, tuple(recording.lines), tuple(arrays)
+        key = first.dtype, tuple(recorded.lines), tuple(arrays)
         if key not in self._programs:
-            self._programs[key] = _compiled(recording, made, list(arrays))
+            self._programs[key] = _compiled(recorded, made, list(arrays))
         columns = first.shape[-1] if first.shape[-1] >= LONG_ROW else first.size
         rows = first.size // columns
         passed = [
-            np.array(recording.numbers, first.dtype),
+            np.array(recorded.numbers, first.dtype),
             *(a.reshape(rows, columns) for a in arrays.values()),
             columns,
         ]
@@ -219,17 +185,17 @@ def _are_alike(arrays: list[Any]) -> bool:
     )
 
 
-def _compiled(recording: Recording, made: list[str], names: list[str]) -> Any:
+def _compiled(recorded: Recorded, made: list[str], names: list[str]) -> Any:
     """The compiled function of the numbers, the arrays of these names, their number of columns and a range of rows."""
     from ..compiler.runtime.cache import compiled_function  # imported only here, because llvmlite is an extra
 
     parameters = ", ".join(["numbers", *(f"all_{name}" for name in names), "columns", "first", "last"])
     lines = [
-        *(f"c{i} = numbers[{i}]" for i in range(len(recording.numbers))),
+        *(f"c{i} = numbers[{i}]" for i in range(len(recorded.numbers))),
         "for i0 in range(first, last):",
         "    for i1 in range(0, columns):",
         *(f"        {name} = all_{name}[i0, i1]" for name in names if name not in made),
-        *(f"        {line}" for line in recording.lines),
+        *(f"        {line}" for line in recorded.lines),
         *(f"        all_{name}[i0, i1] = {name}" for name in made),
     ]
     kernel = f"def kernel_1({parameters}):\n" + "".join(f"    {line}\n" for line in lines)
