@@ -62,7 +62,7 @@ def _write(start: np.ndarray, factor: np.ndarray, term: np.ndarray, out: np.ndar
     whole = count * length
 
     def cut(x: np.ndarray) -> np.ndarray:
-        """All steps as chunks, (count, length, ...), without those left over; (1, length, ...) if they are alike."""
+        """The steps as chunks, (count, length, ...), without those left over; (1, length, ...) if all are alike."""
         if x.ndim == start.ndim:
             return np.broadcast_to(x, (1, length, *x.shape))
         return x[:whole].reshape(count, length, *x.shape[1:])
