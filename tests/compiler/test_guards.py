@@ -488,8 +488,8 @@ def test_only_what_is_mentioned_is_looked_into():
     before = Guards(cell)
     settings.unrelated = lambda x: activation(x)
     after = Guards(cell)
-    assert len(before.watched) < 10
-    assert len(after.watched) == len(before.watched)
+    assert len(before) < 10
+    assert len(after) == len(before)
     settings.scale = 2.5
     assert before.changed()
 

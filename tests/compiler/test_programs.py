@@ -15,6 +15,7 @@ from tinygrad_rnn.compiler.loops.fission import Cheap
 from tinygrad_rnn.compiler.loops.loop import Carried, Loop
 from tinygrad_rnn.compiler.program.backward import differentiated
 from tinygrad_rnn.compiler.program.fission import fissioned
+from tinygrad_rnn.compiler.program.spelling import Elements
 from tinygrad_rnn.compiler.program.tracing import traced
 from tinygrad_rnn.compiler.program.verify import Malformed, verify
 
@@ -238,3 +239,9 @@ def test_a_plan_shows_its_source():
     assert first.count("def forward(") == first.count("def backward(") == 1 and "for " in first
     functions = first[first.index("def ") :], f"{code.forward.source}\n{code.backward.source}".rstrip()
     assert len({re.sub(r"\d+", "", text) for text in functions}) == 1
+
+
+def test_the_text_of_elements_leaves_none_out() -> None:
+    """By it loops with checkpoints are told apart; NumPy's own text shows only the ends of a large array."""
+    texts = {repr(Elements(np.arange(5000) == place)) for place in (2000, 3000)}
+    assert len(texts) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -179,19 +179,6 @@ def _selection(names: Sequence[str], given: Sequence[str]) -> Callable[[Sequence
     return itemgetter(*places) if len(places) > 1 else lambda values: tuple([values[i] for i in places])
 
 
-class Workspace:
-    """The buffers of one call, and the views of them that the functions take."""
-
-    __slots__ = ("backward", "forward")
-
-    def __init__(self, code: Code, arrays: Mapping[str, np.ndarray]) -> None:
-        numbers = code.numbers.values()
-        views = {name: view.of(arrays[view.buffer], *numbers) for name, view in code.views.items()}
-        kept: dict[str, Any] = {**arrays, **views, **code.numbers}
-        self.forward = [kept[name] for name in code.forward.kept]
-        self.backward = [] if code.backward is None else [kept[name] for name in code.backward.kept]
-
-
 class Memory:
     """The arrays of one call. They grow with the arguments, and are used again for smaller ones."""
 
@@ -199,18 +186,21 @@ class Memory:
 
     def __init__(self) -> None:
         self._arrays: dict[str, np.ndarray] = {}  # flat, by the name of the buffer
-        self._workspaces: dict[tuple[int, ...], Workspace] = {}  # by the sizes for which they were made
+        self._workspaces: dict[tuple[int, ...], list[list[Any]]] = {}  # by the sizes for which they were made
 
-    def workspace(self, code: Code) -> Workspace:
-        """The workspace that the functions take, for the sizes of this code."""
+    def workspace(self, code: Code) -> list[list[Any]]:
+        """The arguments that the forward function takes at each call, and those that the backward function takes."""
         try:
             return self._workspaces[code.sizes]
         except KeyError:
             if len(self._workspaces) >= thresholds.MOST_SIZES:
                 self._workspaces.clear()
             arrays = {name: self._array(name, buffer) for name, buffer in code.buffers.items()}
-            workspace = self._workspaces[code.sizes] = Workspace(code, arrays)
-            return workspace
+            views = {name: view.of(arrays[view.buffer], *code.numbers.values()) for name, view in code.views.items()}
+            kept = {**arrays, **views, **code.numbers}
+            functions = [function for function in (code.forward, code.backward) if function is not None]
+            self._workspaces[code.sizes] = [[kept[name] for name in function.kept] for function in functions]
+            return self._workspaces[code.sizes]
 
     def _array(self, name: str, buffer: Buffer) -> np.ndarray:
         size, found = buffer.size, self._arrays.get(name)
@@ -234,7 +224,7 @@ class GeneratedRun:
         self._executable, self._memory, self.inputs = executable, memory, inputs
         workspace = self._workspace = memory.workspace(executable.code)
         run = executable.code.forward.run
-        self.outputs, self._saved = run(*workspace.forward, *executable._given_forward(inputs))
+        self.outputs, self._saved = run(*workspace[0], *executable._given_forward(inputs))
 
     def gradients(self, cotangents: Sequence[Any]) -> tuple[np.ndarray, ...]:
         """The gradients, in the order of ``program.gradients``, from a cotangent for each output."""
@@ -242,7 +232,7 @@ class GeneratedRun:
         if backward is None:  # the outputs depend on nothing whose gradient is wanted
             return ()
         given = self._executable._given_backward((*self.inputs, *cotangents, *self._saved))
-        found: tuple[np.ndarray, ...] = backward.run(*self._workspace.backward, *given)
+        found: tuple[np.ndarray, ...] = backward.run(*self._workspace[1], *given)
         return found
 
     def __del__(self) -> None:

@@ -57,12 +57,8 @@ def simplified(
 
 def _reordered_back(op: Any, a: Value, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value | None:
     """The Value before its axes were reordered, if this operation restores their order."""
-    try:
-        second = order_of_axes(Value(op, args, keywords, a.shape, a.dtype))
-    except ValueError:  # there is no such order; NumPy will raise for it later
-        return None
-    first, base = order_of_axes(a), a.args[0]
-    return base if [first[axis] for axis in second] == [*range(a.ndim)] else None
+    first, second = order_of_axes(a), order_of_axes(Value(op, args, keywords, a.shape, a.dtype))
+    return a.args[0] if [first[axis] for axis in second] == [*range(a.ndim)] else None
 
 
 def _transposed(made: Made, a: Value, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value | None:

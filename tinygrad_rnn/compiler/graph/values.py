@@ -177,10 +177,8 @@ class Dependence:
         self.sources = frozenset(sources)
         self._known = dict.fromkeys(self.sources, True)
 
-    def __call__(self, value: Any) -> bool:
-        """Return True if a Value depends on the sources; False for anything but a Value."""
-        if not isinstance(value, Value):
-            return False
+    def __call__(self, value: Value) -> bool:
+        """Return True if a Value depends on the sources."""
         if value not in self._known:
             for v in in_order([value], stop=self._known.__contains__):
                 self._known[v] = any(self._known[parent] for parent in v.operands)

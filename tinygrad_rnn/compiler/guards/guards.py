@@ -55,7 +55,7 @@ SEQUENCES: tuple[Any, ...] = (list, tuple, set, frozenset, deque, *VIEWS)
 NEVER_WRITTEN = (tuple, frozenset, *VIEWS)
 
 
-class Guards:
+class Guards(Watched):
     """The things that a traced function depends on, as they were when this was made.
 
     Args:
@@ -67,7 +67,6 @@ class Guards:
         spelled: all that they use: its location, its type, and the value itself if it is plain. Any other object is
             replaced by a number in the order of first use, so that a Tensor or an object that is made anew at each
             call makes no difference.
-        watched: all that they use.
     """
 
     def __init__(self, *things: Any) -> None:
@@ -75,7 +74,7 @@ class Guards:
         self.generators: list[Any] = []
         self.iterators: list[str] = []
         self.spelled: Spelled = []
-        self.watched = Watched()
+        super().__init__()
         self._spaces: dict[int, tuple[dict[str, Any], dict[str, None]]] = {}  # of variables, each with their names
         self._numbers: dict[int, int] = {}  # by id; the things themselves are kept alive above, so no id is reused
         self._stack: list[tuple[Where, Any]] = []
@@ -86,8 +85,7 @@ class Guards:
         for space, names in self._spaces.values():
             every = tuple(names)
             read = functools.partial(variables, space, every)
-            self.watched.watch(read, functools.partial(set_variables, space, every))
-        self.changed, self.put_back = self.watched.changed, self.watched.put_back
+            self.watch(read, functools.partial(set_variables, space, every))
 
     def _find(self, where: Where, thing: Any) -> None:
         if isinstance(thing, types.BuiltinFunctionType) and not isinstance(thing.__self__, PLAIN):
@@ -167,9 +165,7 @@ class Guards:
         elif isinstance(thing, BUFFERS):
             before = content(thing)
             self.spelled.append((where, type(thing), before))
-            self.watched.watch(
-                lambda: [before if content(thing) == before else NOTHING], functools.partial(set_content, thing)
-            )
+            self.watch(lambda: [before if content(thing) == before else NOTHING], functools.partial(set_content, thing))
 
     def _watch_entries(
         self,
@@ -180,7 +176,7 @@ class Guards:
     ) -> None:
         size = ("len(", *where, ")") if step is _element else ("len(vars(", *where, "))")
         self.spelled.append((size, int, len(mapping)))
-        both = self.watched.watch(entries(mapping), functools.partial(set_entries, mapping, owner))
+        both = self.watch(entries(mapping), functools.partial(set_entries, mapping, owner))
         for key, thing in zip(both, both[len(both) // 2 :]):
             self._find((*where, step(key)), thing)
 
@@ -188,7 +184,7 @@ class Guards:
         self._watch_each(functools.partial(attributes, places), where, functools.partial(set_each, places))
 
     def _watch_each(self, read: Read, where: Callable[[int], Where] | None = None, write: Write | None = None) -> None:
-        for i, thing in enumerate(self.watched.watch(read, write)):
+        for i, thing in enumerate(self.watch(read, write)):
             self._find(_called(thing) if where is None else where(i), thing)
 
 

@@ -28,7 +28,7 @@ class Elements:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return repr(self.array)
+        return f"{self.array.dtype}{self.array.shape}{self.array.tobytes()!r}"  # an array's own text leaves out many
 
 
 class Spelling:

@@ -34,20 +34,16 @@ class SizedCode:
     """
 
     def __init__(self, codes: Sequence[Code], sizes: Mapping[str, Sequence[int]]) -> None:
-        self._code = first = codes[0]
+        self._code = codes[0]
+        functions = [[each for each in (code.forward, code.backward) if each is not None] for code in codes]
         self._texts = _SideBySide(FollowingReader(sizes), len(codes))
         self._buffers = self._alike_buffers([code.buffers for code in codes])
         views = [self._alike_view(views) for views in together(*(list(code.views.items()) for code in codes))]
-        forward = self._texts.function([code.forward for code in codes])
-        backward = None
-        if first.backward is not None:
-            backward = self._texts.function([code.backward for code in codes if code.backward is not None])
+        trees = [self._texts.function(same) for same in together(*functions)]
         self._texts.same_names(*(code.saved for code in codes))
         numbers = self._texts.numbers
-        self.forward = _compiled(first.forward, forward, numbers)
-        self.backward = None
-        if first.backward is not None and backward is not None:
-            self.backward = _compiled(first.backward, backward, numbers)
+        made = [_compiled(function, tree, numbers) for function, tree in zip(functions[0], trees)]
+        self.forward, self.backward = made[0], made[1] if len(made) > 1 else None
         self._views = {name: _view(view, tree, numbers) for name, view, tree in views}
         self._numbers = formula(sizes, numbers.values())
         self._shapes = formula(sizes, [shape for shape, _ in self._buffers.values()])

@@ -56,14 +56,11 @@ def converted(builder: Builder, x: Number, kind: str) -> Number:
     if x.kind == kind:
         return x
     type_, order = TYPES[kind], list(TYPES)
+    if kind == "bool":
+        raise NotTranslated("a number as a condition")
     if isinstance(x.value, ir.Constant):
         folded = x.value.constant
-        if kind == "bool":
-            raise NotTranslated("a number as a condition")
         return Number(kind, ir.Constant(type_, float(folded) if kind[0] == "f" else int(folded)))
-    if kind == "bool":
-        zero = Number(x.kind, ir.Constant(x.value.type, 0.0 if x.is_float else 0))
-        return compared(builder, ast.NotEq, x, zero)
     if kind[0] == "f":
         if x.is_float:
             return Number(
