@@ -100,7 +100,8 @@ def memory_with_peepholes(slip, p, xs, target):
 def mean_loss(p, xs, answers):
     h, total = np.zeros((B, d)), np.zeros((B, d))
     for x in xs:
-        r, z = tr.sigmoid(x @ p["A"] + h @ p["R"]), tr.sigmoid(x @ p["C"] + h @ p["Z"])
+        gates = tr.sigmoid(x @ p["A"] + h @ p["R"])
+        r, z = gates[:, :d], gates[:, d:]
         h = z * h + (1 - z) * np.tanh(x @ p["U"] + (r * h) @ p["W"])
         total = total + h
     q = tr.sigmoid(total / T @ p["w"])
@@ -109,7 +110,7 @@ def mean_loss(p, xs, answers):
 
 @network(
     mean_loss,
-    weights(841, A=(n, d), R=(d, d), C=(n, d), Z=(d, d), U=(n, d), W=(d, d), w=(d,), v=(d,)),
+    weights(841, A=(n, 2 * d), R=(d, 2 * d), U=(n, d), W=(d, d), w=(d,), v=(d,)),
     numbers(841, T, B, n),
     np.array([1.0, 0.0, 1.0]),
 )
@@ -117,7 +118,7 @@ def answer_by_the_mean(slip, p, xs, answers):
     hs, kept = [np.zeros((B, d))], []
     for x in xs:
         h = hs[-1]
-        r, z = sigmoid(x @ p["A"] + h @ p["R"]), sigmoid(x @ p["C"] + h @ p["Z"])
+        r, z = np.split(sigmoid(x @ p["A"] + h @ p["R"]), 2, axis=1)
         c = np.tanh(x @ p["U"] + (r * h) @ p["W"])
         kept.append((x, h, r, z, c))
         hs.append(z * h + (1 - z) * c)
@@ -130,14 +131,13 @@ def answer_by_the_mean(slip, p, xs, answers):
         dh = dh + dmean
         of = slip("the slope at the mean of the states", c, mean)
         dc = dh * (1 - z) * (1 - slip("the slope at the last state", of, hs[-1]) ** 2)
-        dz = dh * (h - c) * z * (1 - z)
         du = dc @ p["W"].T
-        dr = du * h * r * (1 - r)
-        for names, da, state in (("AR", dr, h), ("CZ", dz, h), ("UW", dc, r * h)):
+        dz = dh * (h - c) * slip("the slope of one of two gates", z * (1 - z), 1)
+        gates = np.concatenate([du * h * r * (1 - r), dz], axis=1)
+        for names, da, state in (("AR", gates, h), ("UW", dc, r * h)):
             g[names[0]] += x.T @ da
             g[names[1]] += state.T @ da
-        everywhere = slip("the reset gate around three terms", 1, r)
-        dh = dh * z + du * r + (dz @ p["Z"].T + dr @ p["R"].T) * everywhere
+        dh = dh * z + du * r + gates @ p["R"].T * slip("the reset gate around two terms", 1, r)
     return g
 
 

@@ -24,16 +24,12 @@ def test_a_right_derivation_in_unusual_dress_is_accepted(name):
 
 # Slips that no small edit of the lines gives: two things at once, or a line that nobody would write.
 UNNAMED = {
-    "lengths": {"mask forgotten in db"},
     "radial units": {"h for v"},
-    "oscillator": {"dv for dx"},
     "mean and spread": {"slope and mask exchanged for their sum"},
     "sums over paths": {"the character of the outer step"},
-    "teacher forcing": {"its own target as input"},
     "policy": {"advantage of the step before"},
     "joined and square": {"the rows of x for those of h"},  # of one of two products, whose sum has one slice
     "stacked with caches": {"V by the dropped state of layer one", "slope of f by i"},
-    "gru of h and x": {"rounded probability"},
     "characters in dicts": {"each gradient of norm one"},  # a constant for each, which is another at other values
     "hidden markov": {  # by probabilities, where the loss has logarithms
         "A transposed in dE", "beta by the transposed A", "emission left out of beta", "division by L left out of ds",

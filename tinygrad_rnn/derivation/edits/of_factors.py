@@ -101,12 +101,13 @@ def _groups(part: Expression) -> Iterator[tuple[Reference, Expression, list[Expr
 
 
 def slopes_of_parts(part: Expression, line: Line, hand: Hand) -> Found:
-    """The slope of one of several gates side by side, g (1 - g) of a part g: by another part, or as that of a tanh."""
+    """The slope g (1 - g) of one of several gates side by side: left out, by another part, or as that of a tanh."""
     for g in dict.fromkeys(f for f in part.operands if applies(f, indexing.getitem)) if is_product(part) else ():
         of, slope = g.operands[0], (g, one_minus(g))
         is_whole = all(factor in part.operands for factor in slope)
         if type(of) is Reference and of.quantity.adjoint_of is None and is_whole:
             rest = [factor for factor in part.operands if factor not in slope]
+            yield broadcast(times(*rest), part.shape), "{} and {} were left out", slope
             whole, others = times(*slope), (p for p in hand.values(g.shape, of.shift) if applies(p, indexing.getitem))
             for new in (one_minus(apply(elementwise.square, g)), *(times(p, one_minus(p)) for p in others)):
                 if new != whole:
