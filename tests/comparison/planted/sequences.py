@@ -32,13 +32,14 @@ def labels_loss(p, xs, labels):
 @network(labels_loss, weights(41, W=(d, d), U=(d, n), b=(d,), w=(d,), c=()), sequences(41, 4, 2, 3), [1.0, 0.0, 1.0])
 def each_by_itself(slip, p, xs, labels):
     g = zeros(p)
-    dh = np.zeros(d)
+    dh = end = np.zeros(d)
     for x, label in zip(xs, labels):
-        h = [np.zeros(d)]
+        h = [slip("h not reset", np.zeros(d), end)]
         for row in x:
             h.append(np.tanh(p["W"] @ h[-1] + p["U"] @ row + p["b"]))
-        dz = sigmoid(p["w"] @ h[-1] + p["c"]) - label
-        dz = slip("sign", dz, -dz) / slip("mean forgotten", len(xs), 1)
+        end = h[-1]
+        dz = sigmoid(p["w"] @ end + p["c"]) - label
+        dz = slip("sign", dz, -dz) / slip("mean forgotten", slip("mean over its steps", len(xs), len(x)), 1)
         g["w"] = g["w"] + dz * h[-1]
         g["c"] = g["c"] + dz
         dh = slip("dh not reset", 0, dh) + dz * p["w"]
@@ -73,6 +74,7 @@ PAIRS = [(xs, np.sin(xs[:, 0])) for xs in sequences(42, 3, 4)]
 @network(pairs_loss, weights(42, Wz=(d, n), Uz=(d, d), Wn=(d, n), Un=(d, d), v=(d,)), PAIRS)
 def gated_by_itself(slip, p, pairs):
     g = zeros(p)
+    dh = np.zeros(d)
     for xs, ys in pairs:
         h, tape = np.zeros(d), []
         for x, y in zip(xs, ys):
@@ -80,7 +82,7 @@ def gated_by_itself(slip, p, pairs):
             new = (1 - z) * h + z * n
             tape.append((x, h, z, n, new, y))
             h = new
-        dh = np.zeros(d)
+        dh = slip("dh not reset", np.zeros(d), dh)
         for x, h, z, n, new, y in reversed(tape):
             e = 2 * (p["v"] @ new - y) / slip("mean forgotten", len(xs), 1)
             g["v"] += e * new
@@ -121,11 +123,54 @@ def uneven_chunks(slip, p, xs, ys):
             hs[t] = np.tanh(p["U"] @ xs[t] + p["W"] @ hs[t - 1])
         dh = slip("dh not reset", np.zeros(d), dh)
         for t in reversed(range(begin, end)):
-            e = (p["v"] @ hs[t] - ys[t]) / slip("mean over three", T, 3)
+            e = (p["v"] @ hs[t] - ys[t]) / slip("mean over the chunk", slip("mean over three", T, 3), end - begin)
             g["v"] += e * hs[t]
             delta = (e * p["v"] + slip("carry forgotten", dh, 0)) * (1 - hs[t] ** 2)
             g["U"] += np.outer(delta, xs[t])
             g["W"] += np.outer(delta, slip("outer by the new state", hs[t - 1], hs[t]))
             dh = slip("W for its transpose", p["W"].T @ delta, p["W"] @ delta)
         h = slip("state begins at zero", hs[end - 1], np.zeros(d))
+    return g
+
+
+# --- a loop over the batch, in it one over the steps, two layers, the upper one fed back to the lower -----------------
+
+
+def fed_back_loss(p, xs, ys):
+    total = 0
+    for b in range(xs.shape[1]):
+        u, v = np.zeros(n), np.zeros(n)
+        for t in range(len(xs)):
+            u = np.tanh(p["A"] @ xs[t, b] + p["P"] @ u + p["F"] @ v)
+            v = np.tanh(p["S"] @ u + p["Q"] @ v)
+            total = total + (p["w"] @ v - ys[t, b]) ** 2
+    return total / (2 * xs.shape[1])
+
+
+FED_BACK = weights(44, A=(n, n), P=(n, n), F=(n, n), S=(n, n), Q=(n, n), w=(n,))
+XS = np.stack(sequences(44, 3, 3, 3, 3))
+
+
+@network(fed_back_loss, FED_BACK, XS, np.sin(XS[..., 0]))
+def upper_layer_fed_back(slip, p, xs, ys):
+    g = zeros(p)
+    du, dv = np.zeros(n), np.zeros(n)
+    T, B = ys.shape
+    for b in range(B):
+        us, vs = [np.zeros(n)], [np.zeros(n)]
+        for x in xs[:, b]:
+            us.append(np.tanh(p["A"] @ x + p["P"] @ us[-1] + p["F"] @ vs[-1]))
+            vs.append(np.tanh(p["S"] @ us[-1] + p["Q"] @ vs[-1]))
+        du, dv = slip("carries not reset", (np.zeros(n), np.zeros(n)), (du, dv))
+        for t in range(T, 0, -1):
+            e = (p["w"] @ vs[t] - ys[t - 1, b]) / slip("mean forgotten", B, 1)
+            g["w"] += e * vs[t]
+            zv = (slip("dv forgotten", dv, 0) + e * p["w"]) * (1 - vs[t] ** 2)
+            zu = (slip("du forgotten", du, 0) + p["S"].T @ zv) * (1 - us[t] ** 2)
+            g["S"] += np.outer(zv, slip("u of the step before in dS", us[t], us[t - 1]))
+            g["Q"] += np.outer(zv, vs[t - 1])
+            g["A"] += np.outer(zu, xs[t - 1, b])
+            g["P"] += np.outer(zu, us[t - 1])
+            g["F"] += np.outer(zu, slip("u for v in dF", vs[t - 1], us[t - 1]))
+            du, dv = p["P"].T @ zu, p["Q"].T @ zv + slip("feedback forgotten", p["F"].T @ zu, 0)
     return g

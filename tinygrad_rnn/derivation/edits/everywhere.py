@@ -20,7 +20,7 @@ from .changing import applied, derivatives_in, exchanged, read_by, where_they_ar
 from .edits import Edit
 from .hand import Hand
 from .kept import kept_beside, losses_elsewhere, states_beside
-from .loops import loops_forwards, loops_longer, loops_shorter
+from .loops import loops_forwards, loops_longer, loops_shorter, nothing_reset
 from .misplaced import Mask
 from .of_sums import other_sums, without_statistics
 from .of_terms import moves_back, without
@@ -53,6 +53,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from loops_forwards(derivation)
     yield from loops_shorter(derivation)
     yield from loops_longer(derivation)
+    yield from nothing_reset(derivation, hand)
     yield from lines_exchanged(derivation)
     yield from read_in_between(derivation)
     yield from _factors(derivation, hand)

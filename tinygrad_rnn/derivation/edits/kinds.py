@@ -23,6 +23,7 @@ PARTS = (
         terms.smoothing, values.stacked_rows, values.products_of_one, values.ends_for_beginnings,
         factors.equal_weights, terms.handed_on, terms.halves_exchanged, terms.numbers_exchanged,
         terms.numbers_of_steps, values.one_for_all, values.shares, terms.read_too_late, terms.starts_of_pieces,
+        terms.lengths_of_pieces,
         steps.derivatives_beside, steps.terms_beside, steps.terms_late, steps.rows_of_derivatives,
         steps.sequences_in_turn,
     ),

@@ -11,9 +11,10 @@ from ..equations.lines import Line
 from ..equations.parts import fixed, is_derivative, moves, parts, replaced, total
 from ..equations.quantities import Quantity
 from .edits import Edit
+from .hand import Hand
 from .misplaced import Moved
 from .of_steps import fewer
-from .of_terms import moves_back
+from .of_terms import left_over, moves_back
 from .of_uses import Switched, definition
 
 if TYPE_CHECKING:
@@ -88,6 +89,32 @@ def _some_of_pieces(lines: list[Line], steps: Steps) -> Iterator[tuple[Steps, st
         yield tuple(t for t in steps[1:] if t - 1 not in cut), "without the first step of each piece"
         yield tuple(t for t in steps if t > max(cut)), "over the last piece alone"
         yield tuple(t for t in steps if t <= min(cut)), "over the first piece alone"
+
+
+def nothing_reset(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """Pieces of a loop that begin with what another one left: all carries of the backward pass, or states, or one."""
+    backward = [line for line in derivation.lines if line.kind == "backward"]
+    found = [(line, *edit) for line in backward for edit in left_over(line.expression, line, hand)]
+    carries = [Edit(*one) for one in found if one[-1] != (Reference(one[0].quantity, 1),)]  # a sum has no carry
+    if len(carries) > 1:  # one alone is an edit of its line
+        yield tuple(carries)
+    states = list(filter(None, map(_state_kept, derivation.lines)))
+    if states:
+        yield tuple(states)
+    yield from ((edit,) for edit in states if len(states) > 1)
+
+
+def _state_kept(line: Line) -> Edit | None:
+    """The state of the step before, for a given value with which a sequence begins."""
+    definitions = (equation.expression for equation in line.quantity.equations)
+    read = next((e for e in definitions if isinstance(e, Reference) and e.shift), None)
+    if line.kind != "forward" or read is None or any(parts(line.expression, Reference)):
+        return None
+    known = tuple(t for t in line.steps if read.step(t) in read.quantity.values)
+    others = tuple(t for t in line.steps if t not in known)
+    terms: list[Expression] = [Switched(steps, e) for steps, e in ((known, read), (others, line.expression)) if steps]
+    what = "{} stands where {} belongs: the state wasn't reset"
+    return Edit(line, total(terms), what, (read, line.expression)) if known else None
 
 
 def _loops(derivation: Derived) -> Iterator[list[Line]]:

@@ -17,9 +17,11 @@ from ..equations.arithmetic import (
     is_difference,
     is_negative,
     is_product,
+    is_quotient_by_number,
     is_sum,
     less_than_one,
     negative,
+    product,
     scaled,
 )
 from ..equations.choices import is_masked, where
@@ -377,13 +379,7 @@ def carries_kept(part: Expression, line: Line, hand: Hand) -> Found:
     """The last carry of another loop, or of another piece of the sequence, that wasn't reset before this one began."""
     if line.kind != "backward" or len(line.steps) < 2:
         return
-    carried, cut = _pieces(part, line.steps)
-    if cut:  # pieces of one loop, taken from the first to the last
-        handed = dict(zip([*cut[1:], line.steps[-1]], [hand.first - 1, *cut]))
-        rest = [term for term in part.operands if term not in carried]
-        kept = [Moved(term.inner, {**{t: t for t in term.steps}, **handed}) for term in carried]
-        what = "{} of the piece before was left over: the carry wasn't reset"
-        yield total([*rest, *kept]), what, (total([term.inner for term in carried]),)
+    yield from left_over(part, line, hand)
     begins = line.steps[:1] if any(shift < 0 for _, shift in _carries(part)) else line.steps[-1:]
     for quantity in hand.backward:
         for equation in quantity.equations:
@@ -391,6 +387,33 @@ def carries_kept(part: Expression, line: Line, hand: Hand) -> Found:
                 if term.shape == part.shape:
                     left = fixed(term.inner, equation.steps[0] - 1 if shift > 0 else equation.steps[-1] + 1)
                     yield total([part, During(begins, left)]), "{} was left over: the carry wasn't reset", (left,)
+
+
+def left_over(part: Expression, line: Line, hand: Hand) -> Found:
+    """The last carry of another piece of the sequence, where pieces are taken from the first to the last."""
+    carried, cut = _pieces(part, line.steps)
+    if cut:
+        handed = dict(zip([*cut[1:], line.steps[-1]], [hand.first - 1, *cut]))
+        rest = [term for term in part.operands if term not in carried]
+        kept = [Moved(term.inner, {**{t: t for t in term.steps}, **handed}) for term in carried]
+        what = "{} of the piece before was left over: the carry wasn't reset"
+        yield total([*rest, *kept]), what, (total([term.inner for term in carried]),)
+
+
+def lengths_of_pieces(part: Expression, line: Line, hand: Hand) -> Found:
+    """The mean over the steps of each piece, in place of another mean, or besides."""
+    if line.kind == "forward" or not line.steps or not is_quotient_by_number(part):
+        return
+    cuts = (_pieces(definition(quantity), quantity.steps)[1] for quantity in hand.backward)
+    cut = next(filter(None, cuts), [])
+    ends = [hand.first - 1, *cut, max(line.steps)]
+    of_length: dict[int, list[int]] = {}
+    for begin, end in itertools.pairwise(ends):
+        of_length.setdefault(end - begin, []).extend(t for t in line.steps if begin < t <= end)
+    if len(of_length) > 1:
+        each = total([Switched(tuple(steps), over(ONE, Number(n))) for n, steps in of_length.items() if steps])
+        for of in part.operands[0], part:
+            yield product([of, each]), "{} was divided by the number of steps of its piece", (of,)
 
 
 def starts_of_pieces(part: Expression, line: Line, hand: Hand) -> Found:
