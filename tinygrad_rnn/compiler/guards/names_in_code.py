@@ -7,7 +7,7 @@ import functools
 import sys
 import sysconfig
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,17 +102,26 @@ def _names_in_text(text: str) -> set[str]:
         return set()
 
 
-def modules_mentioned(found: Mentions, variables: dict[str, Any]) -> list[types.ModuleType]:
-    """The users' modules that some code mentions, and those that it finds in them."""
+def things_mentioned(
+    found: Mentions, variables: dict[str, Any], enters: Callable[[types.ModuleType], bool]
+) -> Iterator[Any]:
+    """The things that code may find in variables of its module and, by attributes and imports, in modules it enters."""
     package = variables.get("__package__")
     paths = [path for name in sorted(found.imports) for path in (name, f"{package}.{name}")]
     waiting = [sys.modules[path] for path in paths if path in sys.modules]
     waiting += [variables[name] for name in sorted(found.variables & variables.keys())]
-    modules: list[types.ModuleType] = []
+    entered: set[int] = set()
     while waiting:
-        module = waiting.pop()
-        is_users = isinstance(module, types.ModuleType) and not is_of_library(module)
-        if is_users and all(module is not known for known in modules):
-            modules.append(module)
-            waiting += [vars(module)[name] for name in sorted(found.parts & vars(module).keys())]
-    return modules
+        thing = waiting.pop()
+        yield thing
+        if isinstance(thing, types.ModuleType) and id(thing) not in entered and enters(thing):
+            entered.add(id(thing))
+            waiting += [vars(thing)[name] for name in sorted(found.parts & vars(thing).keys())]
+
+
+def modules_mentioned(found: Mentions, variables: dict[str, Any]) -> list[types.ModuleType]:
+    """The users' modules that some code mentions, and those that it finds in them."""
+    is_users = lambda module: not is_of_library(module)  # noqa: E731
+    things = things_mentioned(found, variables, is_users)
+    modules = {id(thing): thing for thing in things if isinstance(thing, types.ModuleType) and is_users(thing)}
+    return list(modules.values())

@@ -11,14 +11,14 @@ from __future__ import annotations
 import random
 import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ...autodiff.errors import CannotCompile, NotOnTensors
-from .names_in_code import mentions
+from .names_in_code import mentions, things_mentioned
 
 Result = TypeVar("Result")
 
@@ -84,7 +84,8 @@ def used_by(run: Callable[[], Any], generators: Sequence[Any]) -> set[int]:
         found.update(asked & {id(_generator_of(thing)) for thing in frame.f_locals.values()})
         if frame.f_code not in known:
             known.add(frame.f_code)
-            found.update(asked & {id(_generator_of(thing)) for thing in _mentioned(frame)})
+            things = things_mentioned(mentions(frame.f_code), frame.f_globals, lambda module: True)
+            found.update(asked & {id(_generator_of(thing)) for thing in things})
 
     sys.setprofile(look)
     try:
@@ -93,20 +94,6 @@ def used_by(run: Callable[[], Any], generators: Sequence[Any]) -> set[int]:
     finally:
         sys.setprofile(profiler)
     return found
-
-
-def _mentioned(frame: types.FrameType) -> Iterator[Any]:
-    """Yield the things that code may find in variables of its module and, by attributes and imports, in modules."""
-    found, variables = mentions(frame.f_code), frame.f_globals
-    waiting = [variables[name] for name in found.variables & variables.keys()]
-    waiting += [sys.modules[name] for name in found.imports & sys.modules.keys()]
-    modules: set[int] = set()
-    while waiting:
-        thing = waiting.pop()
-        yield thing
-        if isinstance(thing, types.ModuleType) and id(thing) not in modules:
-            modules.add(id(thing))
-            waiting += [vars(thing)[name] for name in found.parts & vars(thing).keys()]
 
 
 def _generator_of(thing: Any) -> Any:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from ...autodiff.rules import elementwise, indexing, linalg, shape
@@ -66,11 +67,8 @@ def split(
         keeps_rules: as in ``lowered``.
         scans: whether states that are linear recurrences become loops of their own.
     """
-
-    def change(value: Value, current: Callable[[Any], Any]) -> Value | None:
-        return lowered(trace, value, current, keeps_rules)
-
-    ends = rewritten(trace, loop.ends(results), loop.moves, change, outside)
+    lower = partial(lowered, trace, keeps_rules=keeps_rules)
+    ends = rewritten(trace, loop.ends(results), loop.moves, lower, outside)
     slices_first = cheap is Cheap.SLICES_BEFORE
     ends = simplified_step(trace, ends, [c.before for c in loop.carried], list(loop.slices), slices_first)
     carried = [c._replace(start=outside.get(c.start, c.start), after=v) for c, v in zip(loop.carried, ends)]

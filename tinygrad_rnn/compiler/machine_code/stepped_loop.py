@@ -16,23 +16,14 @@ from ..elements.expressions import has_expression
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view, multiplications
 from ..graph.values import Value
-from ..loops.loop import Loop
 from ..numpy_code.executor import on_one_thread
 from ..numpy_code.loop import LoopWriter
-from ..numpy_code.writer import Writer
 from .placement import Placement
 from .schedule import write
 
 
 class SteppedLoop(LoopWriter):
     """A writer of one loop."""
-
-    def __init__(self, writer: Writer, loop: Loop) -> None:
-        super().__init__(writer, loop)
-        self.users: dict[Value, set[Value]] = {}
-        for value in self.body:
-            for v in value.operands:
-                self.users.setdefault(v, set()).add(value)
 
     def lines(self) -> list[str]:
         """The loop, on one thread of BLAS (as in the NumPy executor) unless its products are large."""
@@ -76,13 +67,13 @@ class SteppedLoop(LoopWriter):
     def _called(self, values: Sequence[Value]) -> list[str]:
         code = MachineCode(self.writer)
         placement = Placement(code)
-        placement.add_users(values)
+        placement.add_users(self.body)
         for a in dict.fromkeys(a for value in values for a in value.operands):
             if a not in values:
                 placement.homes[a] = whole(code.argument(self._operand(a)), a.shape)
         read_at_end = {*(v for _, v in self._copies()), *(result.inner for result in self.storage.sums)}
         for value in values:
-            if value in self.targets or value in read_at_end or not self.users.get(value, set()) <= {*values}:
+            if value in self.targets or value in read_at_end or not placement.users.get(value, set()) <= {*values}:
                 self.names[value] = self.targets.get(value) or self._temporary(value)
                 placement.kept.add(value)
                 placement.write_to(whole(code.argument(self.names[value]), value.shape), value)
