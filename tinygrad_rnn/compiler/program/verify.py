@@ -5,7 +5,7 @@ A pass that breaks one of these rules would show only later, as code that doesn'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..graph.shapes import infer
 from ..graph.values import Value, is_constant
@@ -26,77 +26,64 @@ def verify(program: Program) -> None:
     Raises:
         Malformed: one of these rules is broken.
     """
-    _Verifier(program).check()
+    known = {*program.inputs}
+    _check_order(program, program.forward_order(), known)
+    _check_known(program.outputs, known, lambda v: f"an output, {v!r}, is never computed")
+    if not program.gradients:
+        return
+    _same_forms(program.outputs, program.cotangents, "an output and its cotangent")
+    _same_forms(list(program.gradients), list(program.gradients.values()), "an input and its gradient")
+    if not set(program.gradients) <= set(program.inputs):
+        raise Malformed("a gradient of something that is not an input")
+    known |= {*program.cotangents}
+    _check_order(program, program.backward_order(), known)
+    _check_known(program.gradients.values(), known, lambda v: f"a gradient, {v!r}, is never computed")
 
 
-class _Verifier:
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self._known = {*program.inputs}
+def _check_order(program: Program, order: Sequence[Step], known: set[Value]) -> None:
+    for step in order:
+        if isinstance(step, Loop):
+            _check_loop(step, program.results[step], known)
+        else:
+            _check_value(step, known)
+            known.add(step)
 
-    def check(self) -> None:
-        program = self._program
-        self._check_order(program.forward_order())
-        self._check_known(program.outputs, "an output")
-        if not program.gradients:
-            return
-        _same_forms(program.outputs, program.cotangents, "an output and its cotangent")
-        _same_forms(list(program.gradients), list(program.gradients.values()), "an input and its gradient")
-        if not set(program.gradients) <= set(program.inputs):
-            raise Malformed("a gradient of something that is not an input")
-        self._known |= {*program.cotangents}
-        self._check_order(program.backward_order())
-        self._check_known(list(program.gradients.values()), "a gradient")
 
-    def _check_order(self, order: Sequence[Step]) -> None:
-        for step in order:
-            if isinstance(step, Loop):
-                self._check_loop(step)
-            else:
-                self._check_value(step, self._known)
-                self._known.add(step)
+def _check_known(values: Iterable[Value], known: set[Value], otherwise: Callable[[Value], str]) -> None:
+    for value in values:
+        if value not in known and not is_constant(value):
+            raise Malformed(otherwise(value))
 
-    def _check_known(self, values: Sequence[Value], what: str) -> None:
-        for value in values:
-            if value not in self._known and not is_constant(value):
-                raise Malformed(f"{what}, {value!r}, is never computed")
 
-    def _check_value(self, value: Value, known: set[Value]) -> None:
-        if value.op is None:
-            if value not in known and not is_constant(value):
-                raise Malformed(f"{value!r} has no operation and is not an input")
-            return
-        for v in value.operands:
-            if v not in known and not is_constant(v):
-                raise Malformed(f"{value!r} uses {v!r} before it is computed")
-        shape, dtype = infer(value.op, value.args, value.keywords)
-        if (tuple(shape), dtype) != (value.shape, value.dtype):
-            raise Malformed(f"{value!r}: its operation computes {dtype}{list(shape)}")
+def _check_value(value: Value, known: set[Value]) -> None:
+    if value.op is None:
+        _check_known([value], known, lambda v: f"{v!r} has no operation and is not an input")
+        return
+    _check_known(value.operands, known, lambda v: f"{value!r} uses {v!r} before it is computed")
+    shape, dtype = infer(value.op, value.args, value.keywords)
+    if (tuple(shape), dtype) != (value.shape, value.dtype):
+        raise Malformed(f"{value!r}: its operation computes {dtype}{list(shape)}")
 
-    def _check_loop(self, loop: Loop) -> None:
-        results = self._program.results[loop]
-        for v in loop.reads(results):
-            if v not in self._known and not is_constant(v):
-                raise Malformed(f"a loop reads {v!r} before it is computed")
-        for c in loop.carried:
-            _same_forms([c.start, c.after], [c.before, c.before], "a state before and after a step")
-        for row, sequence in loop.slices.items():
-            if (loop.steps, *row.shape) != sequence.shape or row.dtype != sequence.dtype:
-                raise Malformed(f"{row!r} is not a row of {sequence!r} in a loop of {loop.steps} steps")
-        for part in loop.linear or ():
-            _check_linear(loop, part)
-        inside = {*self._known, *loop.befores, *loop.slices}
-        for value in loop.body(results):
-            self._check_value(value, inside)
-            inside.add(value)
-        for v in loop.ends(results):
-            if v not in inside and not is_constant(v):
-                raise Malformed(f"a step returns {v!r}, which isn't computed in it")
-        for result in results:
-            _check_result(result)
-        if not self._known.isdisjoint(results):
-            raise Malformed("a loop stands in the order twice")
-        self._known |= {*results}
+
+def _check_loop(loop: Loop, results: Sequence[LoopResult], known: set[Value]) -> None:
+    _check_known(loop.reads(results), known, lambda v: f"a loop reads {v!r} before it is computed")
+    for c in loop.carried:
+        _same_forms([c.start, c.after], [c.before, c.before], "a state before and after a step")
+    for row, sequence in loop.slices.items():
+        if (loop.steps, *row.shape) != sequence.shape or row.dtype != sequence.dtype:
+            raise Malformed(f"{row!r} is not a row of {sequence!r} in a loop of {loop.steps} steps")
+    for part in loop.linear or ():
+        _check_linear(loop, part)
+    inside = {*known, *loop.befores, *loop.slices}
+    for value in loop.body(results):
+        _check_value(value, inside)
+        inside.add(value)
+    _check_known(loop.ends(results), inside, lambda v: f"a step returns {v!r}, which isn't computed in it")
+    for result in results:
+        _check_result(result)
+    if not known.isdisjoint(results):
+        raise Malformed("a loop stands in the order twice")
+    known |= {*results}
 
 
 def _check_result(result: LoopResult) -> None:
