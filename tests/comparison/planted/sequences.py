@@ -126,7 +126,7 @@ def uneven_chunks(slip, p, xs, ys):
             e = (p["v"] @ hs[t] - ys[t]) / slip("mean over the chunk", slip("mean over three", T, 3), end - begin)
             g["v"] += e * hs[t]
             delta = (e * p["v"] + slip("carry forgotten", dh, 0)) * (1 - hs[t] ** 2)
-            g["U"] += np.outer(delta, xs[t])
+            g["U"] += np.outer(delta, slip("x by its number in the chunk", xs[t], xs[t - begin]))
             g["W"] += np.outer(delta, slip("outer by the new state", hs[t - 1], hs[t]))
             dh = slip("W for its transpose", p["W"].T @ delta, p["W"] @ delta)
         h = slip("state begins at zero", hs[end - 1], np.zeros(d))

@@ -27,7 +27,7 @@ from ..equations.expressions import (
 from ..equations.parts import applies, closure, parts, reads_derivatives, references_of
 from ..equations.quantities import Quantity
 from .misplaced import FromTheEnd
-from .of_uses import definition
+from .of_uses import definition, pieces
 
 if TYPE_CHECKING:
     from .derived import Derived
@@ -142,6 +142,11 @@ class Hand:
     def first(self) -> int:
         """The step with which loops begin; an initial state is there one step before."""
         return min((steps[0] for steps in self._loops), default=0)
+
+    @cached_property
+    def ends_of_pieces(self) -> list[int]:
+        """The last steps of pieces of the sequence that hand nothing back to these; none if it is whole."""
+        return next(filter(None, (pieces(definition(q), q.steps)[1] for q in self.backward)), [])
 
     @cached_property
     def begins(self) -> tuple[int, ...]:

@@ -149,6 +149,9 @@ def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
     for piece in (n for n in range(2, LONGEST_PIECE + 1) if n < length and length % n == 0):
         again = Row(of, lambda t, piece=piece: place.at(t) % piece, f"of the first {piece}", axis)  # type: ignore[misc]
         yield again, f"{{}} by its number in each piece of {piece} steps, not in the whole sequence", (part,)
+    if ends := hand.ends_of_pieces:
+        again = Row(of, lambda t: place.at(t - max((e for e in ends if e < t), default=0)), "of the first piece", axis)
+        yield again, "{} by its number in each piece, not in the whole sequence", (part,)
     for row_number, which in ((length - 1, "last"), (0, "first")):
         same = Row(of, lambda t, kept=row_number: kept, which, axis)  # type: ignore[misc]
         yield same, f"{{}} of the {which} step at all steps", (part,)

@@ -25,7 +25,7 @@ from ..equations.arithmetic import (
     scaled,
 )
 from ..equations.choices import is_masked, where
-from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Steps, apply
+from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, TWO, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
 from ..equations.parts import (
@@ -46,7 +46,7 @@ from ..running.evaluate import Running, compiled
 from .found import Found, instead
 from .hand import Hand
 from .misplaced import AddedUp, CarriedAlone, Moved
-from .of_uses import Switched, definition, switched
+from .of_uses import Switched, carries, definition, pieces, switched
 
 MOST_PRODUCTS = 8  # in a line, of which two exchange factors
 LEFT_OUT, OTHER_SIGN = "all of it was left out", "with the other sign"
@@ -380,10 +380,10 @@ def carries_kept(part: Expression, line: Line, hand: Hand) -> Found:
     if line.kind != "backward" or len(line.steps) < 2:
         return
     yield from left_over(part, line, hand)
-    begins = line.steps[:1] if any(shift < 0 for _, shift in _carries(part)) else line.steps[-1:]
+    begins = line.steps[:1] if any(shift < 0 for _, shift in carries(part)) else line.steps[-1:]
     for quantity in hand.backward:
         for equation in quantity.equations:
-            for term, shift in _carries(equation.expression):
+            for term, shift in carries(equation.expression):
                 if term.shape == part.shape:
                     left = fixed(term.inner, equation.steps[0] - 1 if shift > 0 else equation.steps[-1] + 1)
                     yield total([part, During(begins, left)]), "{} was left over: the carry wasn't reset", (left,)
@@ -391,7 +391,7 @@ def carries_kept(part: Expression, line: Line, hand: Hand) -> Found:
 
 def left_over(part: Expression, line: Line, hand: Hand) -> Found:
     """The last carry of another piece of the sequence, where pieces are taken from the first to the last."""
-    carried, cut = _pieces(part, line.steps)
+    carried, cut = pieces(part, line.steps)
     if cut:
         handed = dict(zip([*cut[1:], line.steps[-1]], [hand.first - 1, *cut]))
         rest = [term for term in part.operands if term not in carried]
@@ -404,9 +404,7 @@ def lengths_of_pieces(part: Expression, line: Line, hand: Hand) -> Found:
     """The mean over the steps of each piece, in place of another mean, or besides."""
     if line.kind == "forward" or not line.steps or not is_quotient_by_number(part):
         return
-    cuts = (_pieces(definition(quantity), quantity.steps)[1] for quantity in hand.backward)
-    cut = next(filter(None, cuts), [])
-    ends = [hand.first - 1, *cut, max(line.steps)]
+    ends = [hand.first - 1, *hand.ends_of_pieces, max(line.steps)]
     of_length: dict[int, list[int]] = {}
     for begin, end in itertools.pairwise(ends):
         of_length.setdefault(end - begin, []).extend(t for t in line.steps if begin < t <= end)
@@ -420,25 +418,11 @@ def starts_of_pieces(part: Expression, line: Line, hand: Hand) -> Found:
     """The derivative by the state before the last of several pieces, or those before all, for that before the first."""
     if line.kind != "gradient" or not is_derivative(part) or part.at is None:
         return
-    carried, cut = _pieces(definition(part.quantity), part.quantity.steps)
+    carried, cut = pieces(definition(part.quantity), part.quantity.steps)
     if cut:
         handed = [total([fixed(term.inner, t) for term in carried]) for t in cut]
         yield instead(handed[-1], part, ": it comes from the last piece, not from the first")
         yield total([part, *handed]), "the sum over all pieces stands where {}, of the first, belongs", (part,)
-
-
-def _pieces(whole: Expression | None, steps: Steps) -> tuple[list[During], list[int]]:
-    """The terms of a sum that a step hands to the one before, and the steps to which none does, each before a piece."""
-    carried = [term for term, shift in _carries(whole) if shift == 1] if whole is not None else []
-    return carried, [t for t in steps[:-1] if not any(t in term.steps for term in carried)] if carried else []
-
-
-def _carries(whole: Expression) -> Iterator[tuple[During, int]]:
-    """The terms of a sum that come from another step, and how far away that is."""
-    for term in whole.operands if is_sum(whole) else ():
-        if isinstance(term, During):
-            shifts = (p.shift for p in parts(term) if is_derivative(p))
-            yield from ((term, shift) for shift in itertools.islice(filter(None, shifts), 1))
 
 
 def differences(part: Expression, line: Line, hand: Hand) -> Found:

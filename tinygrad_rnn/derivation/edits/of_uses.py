@@ -13,7 +13,7 @@ from ...autodiff.rules import activations, elementwise, indexing, joining, linal
 from ..backward.absence import follows_from_absence
 from ..equations.arithmetic import factors, is_negative, is_product, is_sum, less_than_one, negative
 from ..equations.choices import is_masked, where
-from ..equations.expressions import Apply, During, Expression, OverSteps, Reference, apply
+from ..equations.expressions import Apply, During, Expression, OverSteps, Reference, Steps, apply
 from ..equations.lines import Line
 from ..equations.making import one_minus, over, times, unwrapped, with_operand
 from ..equations.parts import (
@@ -272,3 +272,17 @@ def switched(expression: Expression) -> Expression:
     if isinstance(expression, Apply):
         return Apply(expression.operation, operands, expression.settings, expression.shape)
     return expression.with_operands(operands)
+
+
+def pieces(whole: Expression | None, steps: Steps) -> tuple[list[During], list[int]]:
+    """The terms of a sum that a step hands to the one before, and the steps to which none does, each before a piece."""
+    carried = [term for term, shift in carries(whole) if shift == 1] if whole is not None else []
+    return carried, [t for t in steps[:-1] if not any(t in term.steps for term in carried)] if carried else []
+
+
+def carries(whole: Expression) -> Iterator[tuple[During, int]]:
+    """The terms of a sum that come from another step, and how far away that is."""
+    for term in whole.operands if is_sum(whole) else ():
+        if isinstance(term, During):
+            shifts = (p.shift for p in parts(term) if is_derivative(p))
+            yield from ((term, shift) for shift in itertools.islice(filter(None, shifts), 1))
