@@ -8,8 +8,9 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
-from tinygrad_rnn.autodiff.rules import elementwise
+from tinygrad_rnn.autodiff.rules import elementwise, shape
 from tinygrad_rnn.compiler.generate import scheduled
+from tinygrad_rnn.compiler.graph import shapes
 from tinygrad_rnn.compiler.graph.values import Value, new_input
 from tinygrad_rnn.compiler.loops.fission import Cheap
 from tinygrad_rnn.compiler.loops.loop import Carried, Loop
@@ -185,8 +186,8 @@ def test_what_is_computed_nowhere_is_found(program):
 
 def test_wrong_shapes_and_dtypes_are_found(program):
     a = program.inputs[1]
-    for shape, dtype in (((B, d + 1), np.float64), ((B, d), np.float32)):
-        wrong = Value(elementwise.tanh, (a,), {}, shape, dtype)
+    for lengths, dtype in (((B, d + 1), np.float64), ((B, d), np.float32)):
+        wrong = Value(elementwise.tanh, (a,), {}, lengths, dtype)
         with pytest.raises(Malformed, match="its operation computes float64"):
             verify(replace(program, outputs=[wrong]))
 
@@ -245,3 +246,23 @@ def test_the_text_of_elements_leaves_none_out() -> None:
     """By it loops with checkpoints are told apart; NumPy's own text shows only the ends of a large array."""
     texts = {repr(Elements(np.arange(5000) == place)) for place in (2000, 3000)}
     assert len(texts) == 2
+
+
+@pytest.mark.parametrize("cheap", Cheap)
+def test_axes_are_rearranged_in_two_ways_after_fission(cheap) -> None:
+    """By a reshape or a transpose, in loops and outside, forward and backward: executors have tables for no other."""
+    W = tr.tensor(np.full((4, 4), 0.1), requires_grad=True)
+
+    def f(xs):
+        def cell(x, h):
+            stacked = np.swapaxes(np.expand_dims(h, 0), 1, 2) * np.expand_dims(x.T, 0)
+            return np.tanh(np.squeeze(np.moveaxis(stacked, 0, 2), 2).T @ W + np.swapaxes(W, 0, 1)[0])
+
+        ys, _ = tr.unroll(lambda x, h: (cell(x, h),) * 2, xs, np.zeros((2, 4)))
+        return np.moveaxis(np.swapaxes(np.expand_dims(ys, 1), 0, 3), 1, 0).squeeze(0)
+
+    program = scheduled(traced(f, (np.ones((5, 2, 4)),)), [True, True], cheap)
+    steps = [*program.forward_order(), *program.backward_order()]
+    values = [v for step in steps for v in (step.body(program.results[step]) if isinstance(step, Loop) else [step])]
+    assert {v.op for v in values} & shapes.REARRANGES <= {shape.reshape, shape.transpose, shape.broadcast_to}
+    assert {shape.reshape, shape.transpose} <= {v.op for v in values}
