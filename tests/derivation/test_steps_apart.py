@@ -233,3 +233,18 @@ def test_both_directions_of_several_sequences_are_two_recursions():
     lines = held_to_autograd(loss, sequences(3, 4))
     assert "q_t = b_{t+1}" in lines and "for t in {3, T} (T = 7)\n    q_t = 0 " in lines
     assert lines.count("tanh'") == 2
+
+
+def test_the_sum_of_a_chunk_of_one_step_is_that_step():
+    def loss(p, xs):
+        h, total = np.zeros(3), 0.0
+        for begin in (0, 3, 6):
+            h, part = tr.stop_gradient(h), 0.0
+            for x in xs[begin : begin + 3]:
+                h = np.tanh(x @ p["U"] + h @ p["W"])
+                part = part + (h @ p["v"]) ** 2
+            total = total + part / len(xs[begin : begin + 3])
+        return total
+
+    lines = held_to_autograd(loss, *sequences(7))
+    assert "L = Σ_{t = 1..6} part_t / 3 + part_T" in lines

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ...autodiff.rules import elementwise
 from ..equations.expressions import setting_key
 from .items import Item
 
@@ -28,7 +29,22 @@ def grouped(items: Iterable[Item], parts: Mapping[Item, tuple[list[Any], dict[st
         kind = (item.loop, item.place, item.operation, item.shape, setting_key(settings), labels)
         kinds.setdefault(kind, {}).setdefault(item.step, []).append(item)
     groups = [group for by_step in kinds.values() for group in _aligned(by_step)]
+    loss = max(parts, key=lambda item: item.order)
+    for group in [group for group in groups if loss in group and len(group) > 1]:
+        if not any(term in group for term in _terms(loss)):  # it is no running sum, but one of several of these
+            group.remove(loss)
+            loss.step = loss.loop = None
+            groups.append([loss])
     return sorted(groups, key=lambda group: min(item.order for item in group))
+
+
+def _terms(whole: Item) -> Iterator[Item]:
+    """The terms of a sum, and those of sums among them."""
+    pending = [whole]
+    while pending:
+        terms = [given for given in pending.pop().inputs if isinstance(given, Item)]
+        yield from terms
+        pending += [term for term in terms if term.op in (elementwise.add, elementwise.subtract)]
 
 
 def _aligned(by_step: dict[Any, list[Item]]) -> list[list[Item]]:

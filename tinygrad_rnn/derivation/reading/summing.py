@@ -124,8 +124,9 @@ def _stand_for(quantity: Quantity, made: dict[int, Quantity], draft: Draft) -> N
                 fix = partial(_fixed, quantity, made, t)
                 apart.append(Equation(() if t is None else (t,), replaced(equation.expression, fix)))
         other.equations = apart
-        if other.steps and other is not draft.loss and not any(moves(e.expression) for e in apart):
-            ends = {e.steps[0]: replace(other, equations=[Equation((), e.expression)], loop=None) for e in apart}
+        if other.steps and other is not draft.loss and not any(_reads_quantity(e.expression, other) for e in apart):
+            alone = {e.steps[0]: fixed(e.expression, e.steps[0]) for e in apart}
+            ends = {t: replace(other, equations=[Equation((), one)], loop=None) for t, one in alone.items()}
             for t, end in ends.items():
                 end.values = {None: other.values[t]}
             _stand_for(other, ends, draft)
