@@ -409,8 +409,14 @@ def cases(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
-    """A mean instead of a sum, one instance instead of all, another axis."""
-    if not applies(part, reductions.sum):
+    """A mean instead of a sum, one instance instead of all, another axis; what is spread again isn't added up."""
+    summed = part.operands[0] if applies(part, shape.expand_dims) else part
+    if not applies(summed, reductions.sum):
+        return
+    is_spread = summed is not part or part.settings.get("keepdims")
+    if is_spread and reads_derivatives(part) and part.ndim == summed.operands[0].ndim:
+        yield summed.operands[0], "the sum over {} was left out", summed.operands
+    if summed is not part:
         return
     inner, axis = part.operands[0], part.settings.get("axis")
     axes = tuple(range(inner.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
@@ -429,8 +435,6 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
                 (array, inner),
             )
     keepdims = bool(part.settings.get("keepdims"))
-    if keepdims and reads_derivatives(inner):
-        yield inner, "the sum over {} was left out", (inner,)
     for place, which in ((-1, "last"), (0, "first")):
         at: Any = slice(place, place + 1 or None) if keepdims else place
         index = tuple(at if a in [x % inner.ndim for x in axes] else slice(None) for a in range(inner.ndim))
