@@ -40,10 +40,18 @@ class AtFault:
         bench: the right run of the lines.
         given: the gradients, right and wrong ones, by their names in lines.
         tolerance: the difference up to which two numbers are equal.
+        batch_axes: the axis of each quantity along which all its values are equal, whatever they are.
     """
 
-    def __init__(self, bench: Bench, given: Mapping[str, np.ndarray], tolerance: Tolerance) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        given: Mapping[str, np.ndarray],
+        tolerance: Tolerance,
+        batch_axes: Mapping[Quantity, int] | None = None,
+    ) -> None:
         self.bench, self.given, self.tolerance = bench, given, tolerance
+        self.batch_axes = batch_axes or {}
         self._known: dict[frozenset[Line], bool] = {}
         self._explained: dict[int, dict[frozenset[Line], int]] = {}
 
@@ -90,13 +98,31 @@ class AtFault:
     def _by_value(self, place: Place) -> np.ndarray:
         assert self._jacobians is not None
         found = self._jacobians.get(place)
-        return np.zeros((len(self._off), int(np.prod(place[0].shape)))) if found is None else found
+        return np.zeros((len(self._off), int(np.prod(self._shape(place[0]))))) if found is None else found
+
+    @cached_property
+    def located(self) -> list[tuple[Line, ...]]:
+        """The lines that can be at fault alone, or else in pairs, if it is known what they have to give; else none.
+
+        More is known than the lines have values: that some fit is no chance. They are wrong, or what they read, or all
+        that reads them.
+        """
+        few = self.sets(1) or self.sets(2)
+        return few if all(map(self._is_known, few)) else []
+
+    def _is_known(self, lines: Sequence[Line]) -> bool:
+        """Return True if more is known than these lines have values, or if the values themselves are given."""
+        return all(line.kind == "gradient" for line in lines) or self._surplus(self._by_values(lines)) < 0
 
     @property
-    def are_known(self) -> bool:
-        """True if one or two lines can be at fault, and it is known what they have to give."""
-        few = [*self.sets(1), *self.sets(2)]
-        return bool(few) and all(self._surplus(self._by_values(lines)) < 0 for lines in few)
+    def are_several(self) -> bool:
+        """True if no line can be at fault alone."""
+        return self._jacobians is not None and not self.sets(1)
+
+    @cached_property
+    def are_many(self) -> bool:
+        """True if no few lines can be at fault together."""
+        return self._jacobians is not None and not any(self.sets(size) for size in range(1, MOST_LINES + 1))
 
     def sets(self, size: int) -> list[tuple[Line, ...]]:
         """The sets of this many lines that can be at fault, of which each is needed.
@@ -144,8 +170,10 @@ class AtFault:
 
     def needed(self, lines: Sequence[Line]) -> Needed | None:
         """The numbers that these lines have to give, for the given gradients to come out; None if not known."""
+        if self._jacobians is None:
+            return None
         whole = self._by_values(lines)
-        if self._jacobians is None or self._surplus(whole) > 0:
+        if self._surplus(whole) > 0:
             return None
         u, s, v = np.linalg.svd(whole, full_matrices=False)
         kept = s > KNOWN * s[0]
@@ -154,10 +182,11 @@ class AtFault:
         added: dict[Place, np.ndarray] = {}
         known: dict[Place, np.ndarray] = {}
         for quantity, t in itertools.chain.from_iterable(line.places for line in lines):
-            n, place = int(np.prod(quantity.shape)), (quantity, t)
-            added[place], by = by[:n].reshape(quantity.shape), by[n:]
-            known[place], is_known = is_known[:n].reshape(quantity.shape), is_known[n:]
-        return Needed(self.bench, lines, added, known)
+            shape, place = self._shape(quantity), (quantity, t)
+            n = int(np.prod(shape))
+            added[place], by = by[:n].reshape(shape), by[n:]
+            known[place], is_known = is_known[:n].reshape(shape), is_known[n:]
+        return Needed(self.bench, lines, added, known, self._of_one_instance)
 
     @cached_property
     def _elements(self) -> dict[str, np.ndarray]:
@@ -184,7 +213,7 @@ class AtFault:
         """The derivatives of all gradients by the values of lines, for each value; None if they are too many to use."""
         visits = [(line, t) for line, t, _ in self.bench.visits if line.kind != "forward"]
         read = [(line, t, list(_derivatives_read(line, t))) for line, t in visits]
-        units = sum(int(np.prod(term.quantity.shape)) for _, _, terms in read for term in terms)
+        units = sum(int(np.prod(self._shape(term.quantity))) for _, _, terms in read for term in terms)
         is_linear = all(line.quantity.adjoint_of is not None and not line.quantity.entries for line, _ in visits)
         if units * len(self._off) > MOST_NUMBERS or not is_linear or self.tolerance.decimals is not None:
             return None
@@ -202,7 +231,7 @@ class AtFault:
         """The elements of all gradients that each element of one line is."""
         name, rows = str(line.quantity.adjoint_of), []
         for other, array in self.given.items():
-            units = list(_units(line.quantity)) if other == name else [np.zeros(())] * int(np.prod(line.shape))
+            units = list(self._units(line.quantity)) if other == name else [np.zeros(())] * int(np.prod(line.shape))
             rows.append(np.stack([np.broadcast_to(unit, array.shape).ravel() for unit in units], axis=1))
         return np.concatenate(rows) / self._allowed[:, None]
 
@@ -212,14 +241,32 @@ class AtFault:
 
         def result() -> Any:
             value = function(self._zeros, term.at)
-            return np.broadcast_to(0.0 if value is None else value, line.shape).ravel()
+            return self._of_one_instance(line.quantity, value).ravel()
 
         nothing, columns = result(), []
-        for unit in _units(term.quantity):
+        for unit in self._units(term.quantity):
             values[term.step] = unit
             columns.append(result() - nothing)
         del values[term.step]
         return np.stack(columns, axis=1)
+
+    def _shape(self, quantity: Quantity) -> tuple[int, ...]:
+        """The shape of a quantity's unknown values: those of one instance, where all are equal."""
+        batch = self.batch_axes.get(quantity)
+        return tuple(1 if axis == batch else size for axis, size in enumerate(quantity.shape))
+
+    def _of_one_instance(self, quantity: Quantity, value: Any) -> np.ndarray:
+        """The mean over equal instances: gradients depend on nothing else."""
+        whole = np.broadcast_to(0.0 if value is None else value, quantity.shape)
+        batch = self.batch_axes.get(quantity)
+        return whole if batch is None else whole.mean(axis=batch, keepdims=True)
+
+    def _units(self, quantity: Quantity) -> Iterator[np.ndarray]:
+        """Each array of a quantity's shape with a single 1, for all instances."""
+        for place in np.ndindex(*self._shape(quantity)):
+            unit = np.zeros(self._shape(quantity))
+            unit[place] = 1.0
+            yield np.broadcast_to(unit, quantity.shape)
 
     @cached_property
     def _zeros(self) -> Running:
@@ -266,12 +313,19 @@ class Needed:
         lines: the lines at fault.
         added: what each of their values is more than the line as it should be gives, of the same wrong numbers.
         known: where this is known; elsewhere it makes no difference.
+        of_one_instance: returns the part of a quantity's value that makes a difference.
     """
 
     def __init__(
-        self, bench: Bench, lines: Sequence[Line], added: Mapping[Place, np.ndarray], known: Mapping[Place, np.ndarray]
+        self,
+        bench: Bench,
+        lines: Sequence[Line],
+        added: Mapping[Place, np.ndarray],
+        known: Mapping[Place, np.ndarray],
+        of_one_instance: Callable[[Quantity, Any], np.ndarray],
     ) -> None:
-        self.known, self._wrong = known, {line: _Wrong(line, added) for line in lines}
+        self.known, self._of_one_instance = known, of_one_instance
+        self._wrong = {line: _Wrong(line, added) for line in lines}
         self._targets: dict[Line, tuple[list[np.ndarray], float]] = {}
         self.run = bench.run([Edit(line, wrong, "") for line, wrong in self._wrong.items()])
 
@@ -286,7 +340,15 @@ class Needed:
     def _step_by_step(self, line: Line, expression: Expression) -> Iterator[np.ndarray]:
         for place in line.places:
             value = self.run.evaluated(expression, place[1])
-            yield np.broadcast_to(0.0 if value is None else value, line.shape)[self.known[place]]
+            yield self._of_one_instance(line.quantity, value)[self.known[place]]
+
+    def given_and_right(self, line: Line, t: int | None) -> tuple[np.ndarray, np.ndarray] | None:
+        """What a line has to give at a step, and what it should, of one instance; None unless all of it is known."""
+        if not self.known[line.quantity, t].all():
+            return None
+        values = (self.run.evaluated(expression, t) for expression in (self._wrong[line], line.expression))
+        given, right = (self._of_one_instance(line.quantity, value) for value in values)
+        return given, right
 
     def fits(self, edit: Edit) -> bool:
         """Return True if an edited line gives what it has to give."""
@@ -317,11 +379,3 @@ class _Wrong(Expression):
             return added[quantity, t] + (0.0 if value is None else value)
 
         return wrong
-
-
-def _units(quantity: Quantity) -> Iterator[np.ndarray]:
-    """Each array of a quantity's shape with a single 1."""
-    for place in np.ndindex(*quantity.shape):
-        unit = np.zeros(quantity.shape)
-        unit[place] = 1.0
-        yield unit

@@ -23,11 +23,13 @@ from ..report import DIFFERS, Diagnosis, Line, Row
 from ..rows import Sides
 from .arrays import CONSTANT, PENALTY, changed_arrays, in_one_sentence, misshapen
 from .asking_again import still_so, told_apart
+from .equal_instances import with_equal_instances
 from .other_networks import other_networks
 from .search import Explanation, Search
 from .stages import further_stages, rare_stages, usual_stages
 from .telling_apart import Judge
 from .together import Together
+from .whereabouts import whereabouts
 from .wording import Words
 from .wrong_line import explain_line
 
@@ -140,10 +142,9 @@ class _Case:
         names = derivation.names
         given = {names[row.name]: row.manual for row in self.wrong if row.manual is not None}
         right = frozenset(names[row.name] for row in self.sides.right)
-        search, judge = (
-            Search(derivation, given, right, self.tolerance, self.budget),
-            Judge(derivation, self.sides, given),
-        )
+        search = Search(derivation, given, right, self.tolerance, self.budget)
+        judge = Judge(derivation, self.sides, given)
+        search.at_fault = with_equal_instances(derivation, search.recorded, judge.witness) or search.at_fault
         further = further_stages(search) if extent != USUAL else ()
         found, notes = judge.first_that_stand(itertools.chain(usual_stages(search), further))
         if not found and extent == ALL:
@@ -157,6 +158,8 @@ class _Case:
             found = found or [one for one in together.partial() if judge.told_apart([one])[0]]
         words, own = Words(derivation.lines), {short: name for name, short in names.items()}
         diagnoses = [words.diagnosis(one.edits, [own[name] for name in one.names], one.complete) for one in found]
+        if extent == ALL and not any(one.complete for one in found):
+            notes += whereabouts(search.at_fault, words.writer)
         if search.untried and not any(one.complete for one in found):
             untried = ", ".join(search.untried)
             notes.append(

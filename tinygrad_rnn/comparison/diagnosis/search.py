@@ -13,7 +13,7 @@ from ...derivation.derivation import Derivation
 from ...derivation.edits.alike import alike, form
 from ...derivation.edits.budget import Budget
 from ...derivation.edits.editing import Bench
-from ...derivation.edits.edits import SOME_STEPS, Edit, Kind, edits_of, edits_of_edited, edits_of_uses
+from ...derivation.edits.edits import SOME_STEPS, Edit, Kind, edits_of, edits_of_uses
 from ...derivation.edits.everywhere import everywhere
 from ...derivation.edits.hand import Hand
 from ...derivation.edits.kinds import BY_PART
@@ -23,9 +23,10 @@ from ...derivation.equations.expressions import Reference
 from ...derivation.equations.lines import Line
 from ...derivation.equations.parts import at, parts
 from ..measures import Tolerance, constant_of
-from .at_fault import AtFault
+from .at_fault import AtFault, Needed
 from .reweighted import reweighted
 from .situation import Edits, Situation
+from .two_of_one_line import two_of_one_line
 
 MOST_FITTING = 4  # edits of a line that give the same numbers
 USES = -1  # in place of a rank: the edits of what a line reads
@@ -89,9 +90,16 @@ class Search:
 
     def lines_that_reach(self, names: Set[str], all_of_them: bool = True) -> list[Line]:
         """The lines on which some of these gradients depend; lines on which little else depends come first."""
-        reach = {line: self.bench.reached(line) for line in self.derivation.lines if line.kind != "forward"}
+        among = [line for line in self.derivation.lines if line.kind != "forward" and self._may_be_at_fault(line)]
+        reach = {line: self.bench.reached(line) for line in among}
         lines = [line for line, reached in reach.items() if (reached >= names if all_of_them else reached & names)]
         return sorted(lines, key=lambda line: len(reach[line] - names))
+
+    def _may_be_at_fault(self, line: Line) -> bool:
+        """Return False for a line beside the one that can be at fault alone: neither reads what the other gives."""
+        alone = [other.quantity for (other,) in self.at_fault.sets(1) if self.at_fault.located]
+        near = (self.bench.upstream(quantity) | self.bench.downstream([quantity]) for quantity in alone)
+        return not alone or any(line.quantity in quantities for quantities in near)
 
     def lines_of(self, names: Set[str]) -> list[Line]:
         """The lines on which some of these wrong gradients depend, and no right one."""
@@ -205,31 +213,32 @@ class Search:
             size: the number of lines.
             are_rare: whether the edits may be rare ones, edits of what a line reads, or two of one line.
         """
-        among = self.rare if are_rare else self.common
-        for lines in self.at_fault.sets(size):
+        for lines in self.at_fault.sets(size) if size <= 2 or not self.at_fault.located else ():
             needed = self.at_fault.needed(lines)
             if needed is None:
                 continue
             fitting: list[list[Edit]] = []
             for line in lines:
-                edits = itertools.takewhile(lambda _: not self.budget.is_spent, among(line))
-                of_line = itertools.chain(filter(needed.fits, edits), reweighted(line, needed))
-                fitting.append(list(itertools.islice(of_line, MOST_FITTING)))
+                fitting.append(list(itertools.islice(self._fitting_in(line, needed, are_rare), MOST_FITTING)))
                 if not fitting[-1]:  # the others needn't be tried
                     break
             else:
                 yield from itertools.product(*fitting)
 
+    def _fitting_in(self, line: Line, needed: Needed, are_rare: bool) -> Iterator[Edit]:
+        """The edits of a line that give what it has to give."""
+        edits = self.rare(line) if are_rare else self.common(line)
+        yield from filter(needed.fits, itertools.takewhile(lambda _: not self.budget.is_spent, edits))
+        yield from reweighted(line, needed)
+        if are_rare:
+            yield from two_of_one_line(line, needed, self.edits(line, 0), self.hand)
+
     def rare(self, line: Line) -> Iterator[Edit]:
-        """Every edit of a line, also those that combine two; the usual ones first."""
+        """Every edit of a line; the usual ones first."""
         yield from self.common(line)
         yield from self.edits_of_uses(line)
         yield from self.edits(line, 2)
         yield from (edit for (edit,) in alike((line,), self.common))
-        for edit in self.edits(line, 0):
-            if self.budget.is_spent:
-                return
-            yield from edits_of_edited(edit, self.hand, 0)
 
     # --- the test ------------------------------------------------------------------------------------------------
 

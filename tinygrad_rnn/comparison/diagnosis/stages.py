@@ -75,13 +75,13 @@ def rare_stages(search: Search, together: Together) -> Stages:
     yield fitting(search.forward(), "edits of the forward pass")
     for size in (1, 2):
         yield fitting(search.located(size, are_rare=True), "rare edits in each of several lines")
-    if not search.at_fault.are_known:
+    if search.at_fault.located:  # what these lines have to give was looked for
+        return
+    if not search.at_fault.are_many:
         yield from together.visible()
-    yield fitting(
-        alike(search.lines_of(wrong), search.edits_of_uses, search.can_explain),
-        "the same edit of what several lines read",
-    )
-    if search.at_fault.are_known:  # what its lines have to give was looked for: no others can be wrong together
+    several = alike(search.lines_of(wrong), search.edits_of_uses, search.can_explain)
+    yield fitting(several, "the same edit of what several lines read")
+    if search.at_fault.are_many:
         return
     yield from together.two(0)
     yield from together.two(1)
