@@ -233,6 +233,18 @@ class Search:
         if are_rare:
             yield from two_of_one_line(line, needed, self.edits(line, 0), self.hand)
 
+    def chained(self) -> Iterator[Edits]:
+        """Two usual edits, of a line whose numbers explain all, and of one that it reads: they act as one there."""
+        for (line,) in self.at_fault.sets(1) if self.at_fault.located else ():
+            needed = self.at_fault.needed((line,))
+            read = [other for other in self.derivation.lines if line in self.bench.readers.get(other.quantity, ())]
+            for other in read:
+                for edit in self.edits(other, 0) if other.kind == "backward" and other is not line else ():
+                    if needed is None or self.budget.is_spent:
+                        return
+                    beside = needed.beside(edit)
+                    yield from ((edit, own) for own in self.edits(line, 0) if beside.fits(own))
+
     def rare(self, line: Line) -> Iterator[Edit]:
         """Every edit of a line; the usual ones first."""
         yield from self.common(line)

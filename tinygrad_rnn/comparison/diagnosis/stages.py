@@ -75,6 +75,7 @@ def rare_stages(search: Search, together: Together) -> Stages:
     yield fitting(search.forward(), "edits of the forward pass")
     for size in (1, 2):
         yield fitting(search.located(size, are_rare=True), "rare edits in each of several lines")
+    yield fitting(search.chained(), "edits of two lines, of which one reads the other")
     if search.at_fault.located:  # what these lines have to give was looked for
         return
     if not search.at_fault.are_many:
