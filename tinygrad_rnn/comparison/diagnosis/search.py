@@ -242,7 +242,10 @@ class Search:
                 for edit in self.edits(other, 0) if other.kind == "backward" and other is not line else ():
                     if needed is None or self.budget.is_spent:
                         return
-                    beside = needed.beside(edit)
+                    try:
+                        beside = needed.beside(edit)
+                    except Exception:  # an edit that can't be run can't have been made
+                        continue
                     yield from ((edit, own) for own in self.edits(line, 0) if beside.fits(own))
 
     def rare(self, line: Line) -> Iterator[Edit]:
