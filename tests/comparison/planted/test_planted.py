@@ -29,6 +29,7 @@ UNNAMED = {
     "sums over paths": {"the character of the outer step"},
     "policy": {"advantage of the step before"},
     "joined and square": {"the rows of x for those of h"},  # of one of two products, whose sum has one slice
+    "one gate of joined columns": {"the columns of x for those of h in one"},  # the same, and not named before either
     "stacked with caches": {"V by the dropped state of layer one", "slope of f by i"},
     "characters in dicts": {"each gradient of norm one"},  # a constant for each, which is another at other values
     "hidden markov": {  # by probabilities, where the loss has logarithms
