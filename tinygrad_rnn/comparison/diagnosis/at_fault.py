@@ -346,7 +346,7 @@ class Needed:
             yield self._of_one_instance(line.quantity, value)[self.known[place]]
 
     def given_and_right(self, line: Line, t: int | None) -> tuple[np.ndarray, np.ndarray] | None:
-        """What a line has to give at a step, and what it should, of one instance; None unless all of it is known."""
+        """The numbers that a line has to give at a step, and should; of one instance. None unless all are known."""
         if not self.known[line.quantity, t].all():
             return None
         values = (self.run.evaluated(expression, t) for expression in (self._wrong[line], line.expression))
@@ -365,7 +365,7 @@ class Needed:
         return changed
 
     def _target(self, line: Line) -> tuple[list[np.ndarray], float]:
-        """What a line has to give at each step, and how far from it an edit may be."""
+        """The numbers that a line has to give at each step, and the allowed error."""
         if line not in self._targets:
             size = max(largest(self.wanted(line)), largest(self.values(line, line.expression)))
             self._targets[line] = [*self._step_by_step(line, self._wrong[line])], CLOSE * size

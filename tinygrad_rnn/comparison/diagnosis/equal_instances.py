@@ -56,7 +56,7 @@ def _axes_of_arrays(recorded: Bench) -> Iterator[dict[str, int]]:
 
 
 def _with_one_instance(derivation: Derivation, axes: Mapping[str, int], instance: int) -> dict[str, np.ndarray]:
-    """All arrays, with one instance in the places of all."""
+    """The arrays with one instance in the places of all."""
     found = {**derivation.given, **derivation.data}
     for name, axis in axes.items():
         size = found[name].shape[axis]

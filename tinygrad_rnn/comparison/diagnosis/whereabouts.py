@@ -21,7 +21,7 @@ SEVERAL = (
 
 
 def whereabouts(at_fault: AtFault, writer: TextWriter) -> list[str]:
-    """What is known of a mistake that no edit explains, in sentences; none if nothing is.
+    """The lines where a mistake without a name can be, in sentences; none if nothing is known.
 
     Args:
         at_fault: the lines that can be at fault, and what they have to give.
@@ -43,7 +43,7 @@ def whereabouts(at_fault: AtFault, writer: TextWriter) -> list[str]:
 
 
 def _numbers(line: Line, needed: Needed, at_fault: AtFault, writer: TextWriter) -> Iterator[str]:
-    """What a line gives and should give, where it is wrong first; nothing of a gradient, which is in the report."""
+    """The numbers of a line where it is wrong first, and the right ones; none of a gradient, which is in the report."""
     steps = [t for other, t, _ in at_fault.bench.visits if other is line and line.kind != "gradient"]
     pairs = {t: pair for t in steps if (pair := needed.given_and_right(line, t)) is not None}
     size = max((largest(array) for pair in pairs.values() for array in pair), default=0.0)
