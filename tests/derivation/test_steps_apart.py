@@ -248,3 +248,21 @@ def test_the_sum_of_a_chunk_of_one_step_is_that_step():
 
     lines = held_to_autograd(loss, *sequences(7))
     assert "L = Σ_{t = 1..6} part_t / 3 + part_T" in lines
+
+
+def test_a_learnt_state_in_place_of_a_value_of_the_same_step_is_a_beginning():
+    """The half step at which a leapfrog begins reads the first velocity where later ones read the second half's."""
+
+    def loss(p, forces):
+        x, v, total = p["x"], p["v"], 0
+        for force in forces:
+            half = v + 0.2 * (np.tanh(force @ p["k"]) - p["g"] * np.sin(x) - p["c"] * v)
+            x = x + 0.4 * half
+            v = half + 0.2 * (np.tanh(force @ p["k"]) - p["g"] * np.sin(x) - p["c"] * half)
+            total = total + np.sin(x) ** 2
+        return total
+
+    values = {"x": 0.8, "v": -0.3, "g": 2.0, "c": 0.3, "k": np.array([0.5, -1.0])}
+    derivation = tr.derive(loss, values, (np.array([[0.5, -0.2], [0.7, 0.1], [-0.4, 0.3], [0.2, 0.6]]),))
+    for line in derivation.lines:
+        assert not line.steps or line.steps == tuple(range(line.steps[0], line.steps[-1] + 1)), line

@@ -138,7 +138,8 @@ class Places:
                 if at is not None or (is_fixed and not _is_same(own, given)):
                     return False
             elif at is None:
-                if not read.ago and isinstance(given, Item) and _has_name(given):  # V h_T is no W_t h_t
+                is_later = slot.step > 0 and not read.ago  # at first, what is read may be a learnt state
+                if is_later and isinstance(given, Item) and _has_name(given):  # V h_T is no W_t h_t
                     return False
             elif at not in self._standing_for(Slot(slot.step - read.ago, read.place)):
                 return False
