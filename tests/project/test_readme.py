@@ -64,6 +64,8 @@ def test_the_slip_that_it_tells_of_is_found() -> None:
     report = run_blocks(network, derivation.replace(line, "np.outer(h[t], delta)"))["report"]
     (told,) = re.findall(r"^> (.*)$", README, flags=re.MULTILINE)
     assert not report.agrees and told in report.sentences()
+    number = 1 + derivation[: derivation.index("np.outer(h[t - 1], delta)")].count("\n")
+    assert any(f"line {number} of by_hand" in note for note in report.notes)
 
 
 def test_the_pictures_are_there() -> None:

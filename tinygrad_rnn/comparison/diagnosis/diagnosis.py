@@ -25,8 +25,9 @@ from .arrays import CONSTANT, PENALTY, changed_arrays, in_one_sentence, misshape
 from .asking_again import still_so, told_apart
 from .equal_instances import with_equal_instances
 from .other_networks import other_networks
+from .own_lines import OwnLines
 from .search import Explanation, Search
-from .stages import further_stages, rare_stages, usual_stages
+from .stages import edits_of_one_line, further_stages, rare_stages, usual_stages
 from .telling_apart import Judge
 from .together import Together
 from .whereabouts import whereabouts
@@ -37,6 +38,7 @@ BESIDE_A_CONVENTION = "; besides, yours has the derivative 0 at a kink, which is
 SECONDS, SECONDS_OF_A_LARGE_ONE = 10.0, 0.5
 SECONDS_A_PARAMETER = 0.1  # of a large one with many: each layer has lines of its own, which are looked at in turn
 STEPS = 4  # of the shorter sequence that is looked at instead of a long one
+SECONDS_FOR_A_BETTER_ONE = 2.0  # answer, once it is known which line of the user's function is wrong
 SEARCHED = 0.8  # the share of the allowed time; the rest is for the work before and after
 # Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
 # from where on not for long, and from where on there is no search without one.
@@ -143,10 +145,15 @@ class _Case:
         given = {names[row.name]: row.manual for row in self.wrong if row.manual is not None}
         right = frozenset(names[row.name] for row in self.sides.right)
         search = Search(derivation, given, right, self.tolerance, self.budget)
-        judge = Judge(derivation, self.sides, given)
+        judge, code = Judge(derivation, self.sides, given), OwnLines(self.sides, search.bench, self.budget)
         search.at_fault = with_equal_instances(derivation, search.recorded, judge.witness) or search.at_fault
-        further = further_stages(search) if extent != USUAL else ()
-        found, notes = judge.first_that_stand(itertools.chain(usual_stages(search), further))
+        found, notes = judge.first_that_stand(usual_stages(search))
+        proved = code.proved() if not found and extent == ALL else None
+        if proved is not None:  # there is an answer: a better one is looked for, but not for long
+            search.budget = self.budget.at_most(SECONDS_FOR_A_BETTER_ONE)
+            found, notes = judge.first_that_stand(edits_of_one_line(search, proved.belongs.line))
+        if not found and extent != USUAL:
+            found, notes = judge.first_that_stand(further_stages(search))
         if not found and extent == ALL:
             found, notes = self._beside_identities(search, judge)
         if not found and extent == ALL:
@@ -155,6 +162,8 @@ class _Case:
                 return [other], []
             together = Together(search, judge.witness)
             found, notes = judge.first_that_stand(rare_stages(search, together))
+            if proved is not None and not any(one.complete for one in found):
+                return [code.diagnosis([row.name for row in self.wrong], proved)], []
             found = found or [one for one in together.partial() if judge.told_apart([one])[0]]
         words, own = Words(derivation.lines), {short: name for name, short in names.items()}
         diagnoses = [words.diagnosis(one.edits, [own[name] for name in one.names], one.complete) for one in found]
@@ -166,6 +175,8 @@ class _Case:
                 f"The search for the mistake stopped for its time was over; not tried, or not to the end: {untried}. "
                 "Give it longer with seconds=."
             )
+        complete = [one for one in found if one.complete]
+        notes += code.pointer([edit.line for one in complete for edit in one.edits]) if complete else code.suspect()
         return list({one.sentence: one for one in diagnoses}.values()), notes
 
     def _beside_identities(self, search: Search, judge: Judge) -> tuple[list[Explanation], list[str]]:

@@ -19,3 +19,9 @@ class Budget:
     def is_spent(self) -> bool:
         """True once nothing is left."""
         return time.thread_time() > self.end
+
+    def at_most(self, seconds: float) -> Budget:
+        """A part of what is left."""
+        part = Budget(seconds)
+        part.end = min(part.end, self.end)
+        return part

@@ -1,0 +1,164 @@
+"""A function that is watched: what its lines assign, what they read, and other values in their place."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tinygrad_rnn.comparison.own_code.watching import watched
+
+
+def network(x, steps=3):
+    h, grads = np.zeros((steps + 1, 2)), {"W": np.zeros((2, 2)), "b": 0}
+    for t in range(1, steps + 1):
+        h[t] = np.tanh(
+            x
+            + h[t - 1]
+        )  # fmt: skip
+    carry = np.zeros(2)
+    deltas = []
+    for t in range(steps, 0, -1):
+        delta = (h[t] + carry) * (1 - h[t] ** 2)
+        grads["W"] += np.outer(h[t - 1], delta)
+        grads["b"] = grads["b"] + delta.sum()
+        deltas.append(delta)
+        carry = delta
+    return grads, sum(one.sum() for one in deltas)
+
+
+X = np.array([0.3, -0.2])
+
+
+def named(run, name):
+    return [one for one in run.assigned if one.name == name]
+
+
+def test_watching_changes_nothing():
+    tracer = sys.gettrace()
+    run = watched(lambda: network(X))
+    (grads, total), (right, right_total) = run.result, network(X)
+    assert sys.gettrace() is tracer
+    assert total == right_total and grads["b"] == right["b"] and np.array_equal(grads["W"], right["W"])
+
+
+def test_each_value_is_kept_with_its_line():
+    run = watched(lambda: network(X))
+    assert [one.name for one in run.assigned if one.place.variable == "h"] == ["h", "h[1]", "h[2]", "h[3]"]
+    assert len(named(run, "delta")) == len(named(run, "carry")) - 1 == 3
+    assert [len(named(run, f"deltas[{k}]")) for k in range(3)] == [1, 1, 1]
+    lines = inspect.getsource(network).splitlines()
+    places = {one.place.line - network.__code__.co_firstlineno for one in named(run, "delta")}
+    assert [lines[place].split()[0] for place in places] == ["delta"]
+
+
+def test_sums_are_known_with_what_was_added():
+    run = watched(lambda: network(X))
+    deltas = [one.value for one in named(run, "delta")]
+    assert [one.added for one in named(run, "grads['b']")] == pytest.approx([delta.sum() for delta in deltas])
+    assert all(one.added is None for one in named(run, "delta"))  # it is computed, not added up
+
+
+def test_what_a_line_reads_are_the_last_values_of_its_variables():
+    run = watched(lambda: network(X))
+    last = named(run, "delta")[-1]
+    read = [run.assigned[i] for i in last.reads]
+    assert {one.name for one in read} == {"h", "h[1]", "h[2]", "h[3]", "carry"}
+    assert np.array_equal(next(one for one in read if one.name == "carry").value, named(run, "delta")[1].value)
+    assert {run.assigned[i].place.variable for i in run.returned} >= {"grads", "deltas"}
+
+
+@pytest.mark.parametrize("name", ["delta", "h[2]", "grads['W']", "grads['b']", "carry"])
+def test_other_values_are_assigned_in_place_of_a_function_s_own(name):
+    """The result is that of a function in which the line itself is another."""
+
+    def doubled(one):
+        return 2 * one.value if one.name == name else None
+
+    def by_hand(x):
+        h, W, b, carry = np.zeros((4, 2)), np.zeros((2, 2)), 0.0, np.zeros(2)
+        for t in (1, 2, 3):
+            h[t] = np.tanh(x + h[t - 1]) * (2 if name == "h[2]" and t == 2 else 1)
+        for t in (3, 2, 1):
+            delta = (h[t] + carry) * (1 - h[t] ** 2) * (2 if name == "delta" else 1)
+            before = W.copy()
+            W = W + np.outer(h[t - 1], delta)
+            W = W * (2 if name == "grads['W']" and not np.array_equal(before, W) else 1)
+            b = (b + delta.sum()) * (2 if name == "grads['b']" else 1)
+            carry = delta * (2 if name == "carry" else 1)
+        return W, b
+
+    (grads, _), (W, b) = watched(lambda: network(X), doubled).result, by_hand(X)
+    assert np.allclose(grads["W"], W, rtol=1e-14) and np.isclose(grads["b"], b, rtol=1e-14)
+
+
+class Layer:
+    def __init__(self, w):
+        self.w, self.dw = w, np.zeros(2)
+
+    def forward(self, x):
+        self.h = np.tanh(self.w * x)
+
+    def backward(self, x):
+        slope = 1 - self.h**2
+        self.dw = slope * x
+        return self.dw
+
+
+def test_attributes_are_variables():
+    layer = Layer(np.array([0.5, 2.0]))
+
+    def run():
+        layer.forward(X)
+        return layer.backward(X)
+
+    found = watched(run)
+    assert [one.name for one in found.assigned if "." in one.name] == ["self.h", "self.dw"]
+    dw = found.assigned[-1]
+    assert found.assigned[dw.reads[0]].name == "slope"
+    assert {one.place.code.co_name for one in found.assigned} == {"forward", "backward"}
+    other = watched(run, lambda one: np.ones(2) if one.name == "slope" else None)
+    assert np.array_equal(other.result, X)
+
+
+@dataclass
+class Pair:
+    a: np.ndarray
+    b: float
+
+
+def test_what_lies_in_others_is_found():
+    def run():
+        pair, nested = Pair(np.zeros(2), 1.5), {"cell": [np.zeros(2), (0.5, np.zeros(1))]}
+        pair.a = X * 2
+        nested["cell"][1][1][0] = 3.5
+        stranger = SimpleNamespace(a=np.ones(2))
+        return pair, nested, stranger
+
+    names = [one.name for one in watched(run).assigned]
+    assert names[-2:] == ["pair.a", "nested['cell'][1][1]"]
+
+
+def test_numbers_that_are_no_real_ones_and_libraries_functions_are_left_out():
+    def run():
+        count, is_there, text = 3, True, "a"
+        total = np.mean(np.ones((2, 3)), axis=0)
+        return count, is_there, text, total
+
+    assert [one.name for one in watched(run).assigned] == ["total"]
+
+
+def test_an_error_passes_and_the_tracer_is_put_back():
+    tracer = sys.gettrace()
+
+    def fails():
+        a = X * 2
+        raise ZeroDivisionError(a)
+
+    with pytest.raises(ZeroDivisionError):
+        watched(fails)
+    assert sys.gettrace() is tracer

@@ -1,0 +1,270 @@
+"""A function that is watched while it runs, as by a debugger: each value that one of its lines assigns."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...recorded.variables import LIBRARIES
+from .reads import Used, used_by_line
+
+NOT_THE_USERS = (*LIBRARIES, os.path.dirname(os.__file__) + os.sep, "<frozen")
+SELF = "self"
+DEEPEST = 3  # dicts and lists in each other
+MOST = 20_000  # values that are kept of a run
+
+Path = tuple[Any, ...]  # the name of a variable, and the keys of what is in it
+Latest = dict[str, dict[str, int]]
+Instead = Callable[["Assigned"], "np.ndarray | None"]
+
+
+class Place(NamedTuple):
+    """A place in the text of a function, where a line assigns.
+
+    Attributes:
+        code: the function.
+        line: the line in its file.
+        variable: the variable that it assigns to.
+        target: what in it: ``grads['W']``.
+    """
+
+    code: CodeType
+    line: int
+    variable: str
+    target: str
+
+
+class Assigned(NamedTuple):
+    """A value that a line assigned.
+
+    Attributes:
+        place: the line, and the variable.
+        name: what was assigned, in the words of the code: ``delta``, ``h[3]``, ``grads['W']``.
+        value: the value.
+        before: the value before it, if the line could read that; zeros for what had another shape.
+        reads: the values that the line could read, by their numbers among all that are kept.
+        call: the number of the call of a function in which it ran.
+    """
+
+    place: Place
+    name: str
+    value: np.ndarray
+    before: np.ndarray | None
+    reads: tuple[int, ...]
+    call: int
+
+    @property
+    def is_whole(self) -> bool:
+        """True for all of a variable, rather than a part of it."""
+        return self.name == self.place.variable
+
+    @property
+    def added(self) -> np.ndarray | None:
+        """The difference to the value before."""
+        return None if self.before is None else self.value - self.before
+
+
+class Watched(NamedTuple):
+    """A run that was watched.
+
+    Attributes:
+        result: the result of the function.
+        assigned: each value that was assigned, in order.
+        returned: the numbers of the values that lines with a ``return`` could read, or that objects have in the end.
+    """
+
+    result: Any
+    assigned: list[Assigned]
+    returned: list[int]
+
+
+def watched(function: Callable[[], Any], instead: Instead | None = None) -> Watched:
+    """Run a function, and keep each array and real number that a line of the user's code assigns.
+
+    Args:
+        function: the function, without arguments.
+        instead: what to assign instead of a value; by default all stays as it is. None leaves a value alone.
+
+    Example:
+        >>> def mean():
+        ...     total = 0.0
+        ...     for x in (1.0, 3.0):
+        ...         total += x
+        ...     return total / 2
+        >>> [(one.name, float(one.value)) for one in watched(mean).assigned if one.name == "total"]
+        [('total', 0.0), ('total', 1.0), ('total', 4.0)]
+    """
+    watch = _Watch(instead)
+    before = sys.gettrace()
+    sys.settrace(watch.begin)
+    try:
+        result = function()
+    finally:
+        sys.settrace(before)
+    left = [i for part in watch.attributes.values() for i in part.values()]
+    return Watched(result, watch.assigned, [*watch.returned, *left])
+
+
+@dataclasses.dataclass(eq=False)
+class _Call:
+    """A call of a function of the user.
+
+    Attributes:
+        number: its number among all calls.
+        line: the line that runs.
+        read: the variables that were read since the last assignment: a statement may have several lines.
+        known: the numbers in its variables, as they were last seen.
+        latest: the last value of each part of each variable, by its number.
+    """
+
+    number: int
+    line: int
+    known: dict[Path, np.ndarray]
+    read: set[str] = dataclasses.field(default_factory=set)
+    latest: Latest = dataclasses.field(default_factory=dict)
+
+
+class _Watch:
+    """The debugger's side of ``watched``."""
+
+    def __init__(self, instead: Instead | None) -> None:
+        self.instead = instead
+        self.assigned: list[Assigned] = []
+        self.returned: list[int] = []
+        self.attributes: Latest = {}
+        self.calls: dict[FrameType, _Call] = {}
+        self.count = 0
+
+    def begin(self, frame: FrameType, event: str, given: Any) -> Any:
+        """Return the function that follows a frame line by line, if it runs code of the user."""
+        if frame.f_code.co_filename.startswith(NOT_THE_USERS) or len(self.assigned) > MOST:
+            return None
+        variables = _variables(frame.f_locals)
+        known = {path: np.array(value) for name, whole in variables for path, value in _numbers((name,), whole)}
+        self.calls[frame] = _Call(self.count, frame.f_lineno, known)
+        self.count += 1
+        return self.follow
+
+    def follow(self, frame: FrameType, event: str, given: Any) -> Any:
+        """Look at what the last line did, whenever another begins."""
+        call = self.calls[frame]
+        if event in ("line", "return"):
+            used = used_by_line(frame.f_code).get(call.line, Used())
+            call.read |= used.reads
+            if self._changes(frame, call, used) or used.ends:
+                call.read.clear()
+        if event == "return":
+            call.read |= used_by_line(frame.f_code).get(frame.f_lineno, Used()).reads
+            self.returned += self._readable(call)
+            del self.calls[frame]
+        call.line = frame.f_lineno
+        return self.follow
+
+    def _changes(self, frame: FrameType, call: _Call, used: Used) -> bool:
+        """Keep what a line changed; return True if there is something."""
+        count, touched = len(self.assigned), used.reads | used.writes
+        variables = frame.f_locals  # asked once: Python before 3.13 makes it anew, without what was put there
+        for name, whole in _variables(variables):
+            for path, value in _numbers((name,), whole) if name in touched else ():
+                before, is_new = call.known.get(path), len(path) == 1 and name in used.writes
+                if before is None or is_new or not np.array_equal(before, value, equal_nan=True):
+                    after = np.array(value)
+                    keys = () if is_new else _changed_part(before, after)
+                    one = Assigned(
+                        Place(frame.f_code, call.line, name, _words([one for one in path if isinstance(one, str)])),
+                        _words(path, keys),
+                        after[keys],
+                        _before(before, after)[keys] if name in call.read else None,
+                        self._readable(call, name),
+                        call.number,
+                    )
+                    new = None if self.instead is None else self.instead(one)
+                    if new is not None and _put(variables, path, keys, new):
+                        after[keys] = new
+                    call.known[path] = after
+                    self._keep(call, one._replace(value=after[keys]))
+        return len(self.assigned) > count
+
+    def _latest(self, call: _Call, name: str) -> Latest:
+        """The last values of a call's own variables, or of attributes, which all calls share."""
+        return self.attributes if "." in name else call.latest
+
+    def _readable(self, call: _Call, but: str = "") -> tuple[int, ...]:
+        """The numbers of the values that could be read; not those of the variable that is assigned."""
+        parts = (self._latest(call, name).get(name, {}) for name in call.read if name != but)
+        return tuple(i for part in parts for i in part.values())
+
+    def _keep(self, call: _Call, one: Assigned) -> None:
+        latest = self._latest(call, one.place.variable).setdefault(one.place.variable, {})
+        own = (latest[one.name],) if one.name in latest and one.before is not None else ()
+        if one.is_whole:
+            latest.clear()
+        latest[one.name] = len(self.assigned)
+        self.assigned.append(one._replace(reads=(*one.reads, *own)))
+
+
+def _before(before: np.ndarray | None, after: np.ndarray) -> np.ndarray:
+    return before if before is not None and before.shape == after.shape else np.zeros_like(after)
+
+
+def _words(path: Sequence[Any], keys: Path = ()) -> str:
+    """What was assigned, as code writes it."""
+    within = f"[{', '.join(':' if isinstance(key, slice) else str(key) for key in keys)}]" if keys else ""
+    return "".join((path[0], *(f"[{key!r}]" for key in path[1:]), within))
+
+
+def _variables(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The local variables of a function; the attributes of its object, and of dataclasses, are such."""
+    for name, value in variables.items():
+        is_object = name == SELF or (dataclasses.is_dataclass(value) and not isinstance(value, type))
+        if is_object and hasattr(value, "__dict__"):
+            yield from ((f"{name}.{key}", inner) for key, inner in vars(value).items())
+        else:
+            yield name, value
+
+
+def _numbers(path: Path, value: Any, levels: int = DEEPEST) -> Iterator[tuple[Path, Any]]:
+    """The arrays of real numbers in a value, with their paths."""
+    if isinstance(value, (np.ndarray, np.floating, float)):
+        if np.asarray(value).dtype.kind == "f":
+            yield path, value
+    elif levels and isinstance(value, (Mapping, list, tuple)):
+        for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _numbers((*path, key), inner, levels - 1)
+
+
+def _changed_part(before: np.ndarray | None, after: np.ndarray) -> Path:
+    """The index of the part that changed: one place of one axis; () for all."""
+    if before is None or before.shape != after.shape or not after.ndim:
+        return ()
+    differs = ~((before == after) | (np.isnan(before) & np.isnan(after)))
+    for axis, length in enumerate(after.shape):
+        places = np.flatnonzero(differs.any(axis=tuple(other for other in range(after.ndim) if other != axis)))
+        if len(places) == 1 < length:
+            return (*[slice(None)] * axis, int(places[0]))
+    return ()
+
+
+def _put(variables: Any, path: Path, keys: Path, new: np.ndarray) -> bool:
+    """Put other numbers where a line has just put its own; return False where that can't be done."""
+    name, *inner = path
+    owner, _, attribute = name.partition(".")
+    where, name = (vars(variables[owner]), attribute) if attribute else (variables, name)
+    try:
+        *parents, last = (name, *inner)
+        where = reduce(lambda whole, key: whole[key], parents, where)
+        if keys:
+            where[last][keys] = new
+        else:
+            old = where[last]
+            where[last] = new.astype(old.dtype) if isinstance(old, np.ndarray) else type(old)(new)
+    except (TypeError, KeyError, IndexError, ValueError):  # a tuple, say
+        return False
+    return True
