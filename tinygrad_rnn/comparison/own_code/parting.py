@@ -33,7 +33,7 @@ MOST_RUNS = 150
 
 
 class Belongs(NamedTuple):
-    """What belongs somewhere: a line of the derivation, or a part of one.
+    """A line of the derivation, or a part of one, that belongs somewhere in the function.
 
     Attributes:
         line: the line.
@@ -171,7 +171,7 @@ class OwnCode:
         return list(dict.fromkeys(reversed(missing)))
 
     def _wanted(self, lines: Collection[Line]) -> Iterator[tuple[Belongs, list[np.ndarray]]]:
-        """What the function should have computed, and hasn't: whole lines, then parts of them, with their values."""
+        """The expressions that the function should have computed, and hasn't: whole lines, then parts, with their values."""
         whole = [Belongs(line, line.expression, line.steps) for line in lines]
         of_lines = [Belongs(line, part, steps) for line in lines for part, steps in pieces(line) if part.operands]
         for one in (*whole, *of_lines):
@@ -196,7 +196,7 @@ class OwnCode:
         return None
 
     def _exchanges(self, lines: Collection[Line]) -> Iterator[Exchange]:
-        """What could be assigned at the suspect lines instead, in the orders and layouts that fit."""
+        """The exchanges at the suspect lines, in the orders and layouts that fit."""
         wanted, seen = list(self._wanted(lines)), set()
         for place, (belongs, values), adds in itertools.product(self.places, wanted, (False, True)):
             for group in self._runs_of(place):

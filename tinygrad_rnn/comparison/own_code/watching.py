@@ -215,7 +215,7 @@ def _before(before: np.ndarray | None, after: np.ndarray) -> np.ndarray:
 
 
 def _words(path: Sequence[Any], keys: Path = ()) -> str:
-    """What was assigned, as code writes it."""
+    """The name of what was assigned, as code writes it."""
     within = f"[{', '.join(':' if isinstance(key, slice) else str(key) for key in keys)}]" if keys else ""
     return "".join((path[0], *(f"[{key!r}]" for key in path[1:]), within))
 
