@@ -171,7 +171,7 @@ class OwnCode:
         return list(dict.fromkeys(reversed(missing)))
 
     def _wanted(self, lines: Collection[Line]) -> Iterator[tuple[Belongs, list[np.ndarray]]]:
-        """The expressions that the function should have computed, and hasn't: whole lines, then parts, with their values."""
+        """The expressions that the function lacks: lines, then parts of lines, each with its values."""
         whole = [Belongs(line, line.expression, line.steps) for line in lines]
         of_lines = [Belongs(line, part, steps) for line in lines for part, steps in pieces(line) if part.operands]
         for one in (*whole, *of_lines):
