@@ -18,7 +18,7 @@ from ..rows import Sides
 from .wording import Words
 
 MISTAKE = "a line of your function"
-SECONDS = 2.0  # for the proof, at most
+SECONDS, SECONDS_TO_POINT = 1.0, 0.4  # for a proof; where the mistake has a name, for that of its line
 SUSPECT = "value that the derivation doesn't have, though all that is read there is right"
 NOTHING_WRONG = (
     "All that your function assigns is right as far as it goes: the mistake is in what it returns, or in a line that "
@@ -43,15 +43,20 @@ class OwnLines:
     def code(self) -> OwnCode | None:
         """The function beside the derivation; None if there is none, or it assigns nothing that can be followed."""
         try:
-            found = OwnCode(self.sides, self.bench, self.budget.at_most(SECONDS)) if self.sides.can_be_asked else None
+            found = OwnCode(self.sides, self.bench) if self.sides.can_be_asked else None
         except Exception:  # a user's function may fail in any way while it is followed
             return None
         return found if found is not None and found.assigned else None
 
     def proved(self, lines: Collection[Line] | None = None) -> Exchange | None:
-        """The proof that a line of the function is at fault, if there is one."""
+        """The proof that a line of the function is at fault, if there is one.
+
+        Args:
+            lines: the lines of the derivation of which one belongs there, if they are known.
+        """
+        budget = self.budget.at_most(SECONDS if lines is None else SECONDS_TO_POINT)
         try:
-            return None if self.code is None else self.code.proved(lines)
+            return None if self.code is None else self.code.proved(budget, lines)
         except Exception:  # as above, with other numbers
             return None
 
@@ -67,7 +72,7 @@ class OwnLines:
     def pointer(self, lines: Collection[Line]) -> list[str]:
         """A remark in which line of the function these lines of the derivation are wrong, if that can be proved."""
         found = self.proved(lines)
-        return [] if found is None else [f"In your function it is {_where(found.place)}."]
+        return [] if found is None else [f"In your function, {_where(found.place)}, has to give other numbers."]
 
     def suspect(self) -> list[str]:
         """A remark about the first value that the derivation doesn't have."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -51,6 +51,9 @@ class Belongs(NamedTuple):
         return self.expression is self.line.expression
 
 
+Wanted = tuple[Belongs, list[np.ndarray]]  # with its values at its steps
+
+
 class Exchange(NamedTuple):
     """Other values for those that a line of the function assigns.
 
@@ -80,14 +83,13 @@ class OwnCode:
     Args:
         sides: the two sides, of which the manual one is a function.
         bench: the right run of the derivation.
-        budget: how long to look.
 
     Attributes:
         assigned: the values that the function assigns.
     """
 
-    def __init__(self, sides: Sides, bench: Bench, budget: Budget) -> None:
-        self.sides, self.bench, self.budget = sides, bench, budget
+    def __init__(self, sides: Sides, bench: Bench) -> None:
+        self.sides, self.bench = sides, bench
         self.relative = max(sides.tolerance.relative, 1e-9)
         _, self.assigned, self.returned = watched(self._claims)
         self.right = Numbers(numbers_of(bench, bench.lines), self.relative)
@@ -124,9 +126,12 @@ class OwnCode:
 
     @cached_property
     def places(self) -> list[Place]:
-        """The lines that may be at fault: that of the first suspect value, and those from which it was computed."""
+        """The lines that may be at fault: that of the first suspect value, and those from which it was computed.
+
+        Where none is suspect, a right value stands where another one belongs: then it is looked for from the result on.
+        """
         found: dict[Place, None] = {}
-        waiting = deque(self.suspects[:1])
+        waiting = deque(self.suspects[:1] or sorted(set(self.returned), reverse=True))
         seen = set(waiting)
         while waiting and len(found) < MOST_PLACES:
             i = waiting.popleft()
@@ -170,34 +175,38 @@ class OwnCode:
                 missing.append(line)
         return list(dict.fromkeys(reversed(missing)))
 
-    def _wanted(self, lines: Collection[Line]) -> Iterator[tuple[Belongs, list[np.ndarray]]]:
-        """The expressions that the function lacks: lines, then parts of lines, each with its values."""
+    def _parts_of(self, lines: Collection[Line]) -> Iterator[Wanted]:
+        """Lines, then their parts, each with its values."""
         whole = [Belongs(line, line.expression, line.steps) for line in lines]
-        of_lines = [Belongs(line, part, steps) for line in lines for part, steps in pieces(line) if part.operands]
+        of_lines = [Belongs(line, part, steps) for line in lines for part, steps in pieces(line)]
         for one in (*whole, *of_lines):
-            values = list(evaluated(self.bench, one.expression, one.steps).values())
-            if any(map(self._lacks, values)):
-                yield one, values
+            yield one, list(evaluated(self.bench, one.expression, one.steps).values())
+
+    def _lacking(self, lines: Collection[Line]) -> Iterator[Wanted]:
+        """The lines that the function lacks, then the parts of lines that it lacks."""
+        return (one for one in self._parts_of(lines) if any(map(self._lacks, one[1])))
 
     # --- the proof -------------------------------------------------------------------------------------------------
 
-    def proved(self, lines: Collection[Line] | None = None) -> Exchange | None:
+    def proved(self, budget: Budget, lines: Collection[Line] | None = None) -> Exchange | None:
         """The exchange with which all gradients are right; of several, the one that changes something first.
 
         Args:
+            budget: how long to look.
             lines: the lines of the derivation that may belong there; by default the first that are missing.
         """
-        lines = self.missing[:MOST_LINES] if lines is None else [line for line in self.missing if line in lines]
-        for one in sorted(self._exchanges(lines), key=lambda one: one.first)[:MOST_RUNS]:
-            if self.budget.is_spent:
+        lines = self.missing[:MOST_LINES] if lines is None else lines
+        wanted = self._lacking(lines) if self.suspects else self._parts_of(lines)
+        for one in sorted(self._exchanges(wanted), key=lambda one: one.first)[:MOST_RUNS]:
+            if budget.is_spent:
                 break
             if self._is_right_with(one):
                 return one
         return None
 
-    def _exchanges(self, lines: Collection[Line]) -> Iterator[Exchange]:
+    def _exchanges(self, wanted: Iterable[Wanted]) -> Iterator[Exchange]:
         """The exchanges at the suspect lines, in the orders and layouts that fit."""
-        wanted, seen = list(self._wanted(lines)), set()
+        seen = set()
         for place, (belongs, values), adds in itertools.product(self.places, wanted, (False, True)):
             for group in self._runs_of(place):
                 for new in self._arranged(group, values):
