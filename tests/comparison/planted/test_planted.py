@@ -28,6 +28,7 @@ UNNAMED = {
     "mean and spread": {"slope and mask exchanged for their sum"},
     "sums over paths": {"the character of the outer step"},
     "policy": {"advantage of the step before"},
+    "translator": {"new decoder state in dUa"},  # another state, of another step: two edits within one factor
     "joined and square": {"the rows of x for those of h"},  # of one of two products, whose sum has one slice
     "one gate of joined columns": {"the columns of x for those of h in one"},  # the same, and not named before either
     "stacked with caches": {"V by the dropped state of layer one", "slope of f by i"},

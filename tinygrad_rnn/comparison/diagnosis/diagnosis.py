@@ -27,7 +27,7 @@ from .equal_instances import with_equal_instances
 from .other_networks import other_networks
 from .own_lines import OwnLines
 from .search import Explanation, Search
-from .stages import edits_of_one_line, further_stages, rare_stages, usual_stages
+from .stages import further_stages, rare_stages, usual_stages
 from .telling_apart import Judge
 from .together import Together
 from .whereabouts import whereabouts
@@ -147,20 +147,17 @@ class _Case:
         search = Search(derivation, given, right, self.tolerance, self.budget)
         judge, code = Judge(derivation, self.sides, given), OwnLines(self.sides, search.bench, self.budget)
         search.at_fault = with_equal_instances(derivation, search.recorded, judge.witness) or search.at_fault
-        found, notes = judge.first_that_stand(usual_stages(search))
-        proved = code.proved() if not found and extent == ALL else None
-        if proved is not None:  # there is an answer: a better one is looked for, but not for long
-            search.budget = self.budget.at_most(SECONDS_FOR_A_BETTER_ONE)
-            found, notes = judge.first_that_stand(edits_of_one_line(search, proved.belongs.line))
-        if not found and extent != USUAL:
-            found, notes = judge.first_that_stand(further_stages(search))
+        further = further_stages(search) if extent != USUAL else ()
+        found, notes = judge.first_that_stand(itertools.chain(usual_stages(search), further))
         if not found and extent == ALL:
             found, notes = self._beside_identities(search, judge)
         if not found and extent == ALL:
             other = self._of_another_network(search.bench)
             if other is not None:
                 return [other], []
-            together = Together(search, judge.witness)
+            together, proved = Together(search, judge.witness), code.proved()
+            if proved is not None:  # there is an answer: a better one is looked for, but not for long
+                search.budget = self.budget.at_most(SECONDS_FOR_A_BETTER_ONE)
             found, notes = judge.first_that_stand(rare_stages(search, together))
             if proved is not None and not any(one.complete for one in found):
                 said = whereabouts(search.at_fault, Words(derivation.lines).writer)

@@ -61,11 +61,6 @@ def _behind(search: Search) -> list[Line]:
     return [line for line in search.lines_that_reach(search.wrong.keys()) if line in own]
 
 
-def edits_of_one_line(search: Search, line: Line) -> Stages:
-    """The usual and the other edits of one line, which is known to be wrong."""
-    yield search.fitting(((edit,) for edit in search.common(line)), "edits of one line")
-
-
 def rare_stages(search: Search, together: Together) -> Stages:
     """Rare edits, edits of what a line reads, and several edits together."""
     wrong, fitting = search.wrong.keys(), search.fitting

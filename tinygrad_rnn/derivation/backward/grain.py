@@ -148,9 +148,9 @@ class Grain:
             return False
         if all(map(is_slight, expressions)):
             return True
-        equation, reference, steps = uses[0]
-        if reference.shift and len(steps) < len(equation.steps) and any(map(_has_terms, expressions)):
-            return False  # a derivative that steps carry on, but for some: that is said once for all its terms
+        _, reference, steps = uses[0]
+        if reference.shift and steps and len(steps) <= max(steps) - min(steps) and any(map(_has_terms, expressions)):
+            return False  # a derivative that steps carry on, but for some in between: said once for its terms
         source = quantity.adjoint_of
         if isinstance(source, Quantity) and _is_log_softmax(source) and not any(map(_has_terms, expressions)):
             return True  # a target times a number: once unchanged, and once summed to that number
