@@ -152,6 +152,16 @@ def test_numbers_that_are_no_real_ones_and_libraries_functions_are_left_out():
     assert [one.name for one in watched(run).assigned] == ["total"]
 
 
+def test_a_run_with_too_many_values_is_not_kept():
+    def run():
+        total = 0.0
+        for _ in range(30_000):
+            total += 1.5
+        return total
+
+    assert watched(run) == (45_000.0, [], [])
+
+
 def test_an_error_passes_and_the_tracer_is_put_back():
     tracer = sys.gettrace()
 

@@ -76,7 +76,7 @@ class Watched(NamedTuple):
 
     Attributes:
         result: the result of the function.
-        assigned: each value that was assigned, in order.
+        assigned: each value that was assigned, in order; none of a run with more than 20,000.
         returned: the numbers of the values that lines with a ``return`` could read, or that objects have in the end.
     """
 
@@ -108,6 +108,8 @@ def watched(function: Callable[[], Any], instead: Instead | None = None) -> Watc
         result = function()
     finally:
         sys.settrace(before)
+    if len(watch.assigned) > MOST:
+        return Watched(result, [], [])
     left = [i for part in watch.attributes.values() for i in part.values()]
     return Watched(result, watch.assigned, [*watch.returned, *left])
 
@@ -154,6 +156,8 @@ class _Watch:
 
     def follow(self, frame: FrameType, event: str, given: Any) -> Any:
         """Look at what the last line did, whenever another begins."""
+        if len(self.assigned) > MOST:
+            return None
         call = self.calls[frame]
         if event in ("line", "return"):
             used = used_by_line(frame.f_code).get(call.line, Used())
