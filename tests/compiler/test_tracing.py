@@ -184,6 +184,26 @@ def test_indices_that_are_given():
         tr.compile(lambda x: x[np.array([True, False])])(np.ones(3))
 
 
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
+@pytest.mark.parametrize("index", [True, (slice(None), True), (..., True), (True, slice(1, None))])
+def test_true_is_a_new_axis(executor, index):
+    """It is no 1, though Python says that they are equal."""
+    x, g = normal(B, d), None
+    t = tr.tensor(x, requires_grad=True)
+    result = tr.compile(lambda x: x[index] * 3.0, executor=executor)(t)
+    g = normal(*result.shape)
+    np.sum(result * g).backward()
+    wanted = np.zeros_like(x)
+    wanted[index] = 3 * g
+    assert np.array_equal(result.data, x[index] * 3.0) and np.allclose(t.grad, wanted, rtol=1e-15)
+
+
+@pytest.mark.parametrize("index", [(True, 0), (True, True), (True, np.array([0, 1]))])
+def test_true_beside_other_numbers_is_refused(index):
+    with pytest.raises(CannotCompile, match="True beside other numbers"):
+        tr.compile(lambda x: x[index])(normal(B, d))
+
+
 def test_indices_that_are_traced():
     table = tr.tensor(normal(6, d), requires_grad=True)
 
