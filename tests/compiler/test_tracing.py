@@ -30,9 +30,9 @@ def unrolled(cell):
     return lambda xs, h: tr.unroll(cell, xs, h)[0]
 
 
-def assert_cell_agrees(cell):
+def assert_cell_agrees(cell, **options):
     inputs = normal(T, B, d), normal(B, d)
-    found, expected = (with_gradients(unrolled(f), *inputs) for f in (tr.compile(cell), cell))
+    found, expected = (with_gradients(unrolled(f), *inputs) for f in (tr.compile(cell, **options), cell))
     assert_equal(found, expected, 1e-12)
 
 
@@ -185,23 +185,24 @@ def test_indices_that_are_given():
 
 
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
-@pytest.mark.parametrize("index", [True, (slice(None), True), (..., True), (True, slice(1, None))])
-def test_true_is_a_new_axis(executor, index):
-    """It is no 1, though Python says that they are equal."""
-    x, g = normal(B, d), None
+@pytest.mark.parametrize(
+    "index",
+    [True, np.True_, False, (slice(None), True), (..., True), (True, 0), (True, True), (True, np.array([0, 1]))],
+)
+def test_a_condition_is_a_new_axis(executor, index):
+    """It is no 1, though Python says that True is equal to it."""
+    x = normal(B, d)
     t = tr.tensor(x, requires_grad=True)
     result = tr.compile(lambda x: x[index] * 3.0, executor=executor)(t)
-    g = normal(*result.shape)
+    g, wanted = normal(*result.shape), np.zeros_like(x)
     np.sum(result * g).backward()
-    wanted = np.zeros_like(x)
-    wanted[index] = 3 * g
+    np.add.at(wanted, index, 3 * g)
     assert np.array_equal(result.data, x[index] * 3.0) and np.allclose(t.grad, wanted, rtol=1e-15)
 
 
-@pytest.mark.parametrize("index", [(True, 0), (True, True), (True, np.array([0, 1]))])
-def test_true_beside_other_numbers_is_refused(index):
-    with pytest.raises(CannotCompile, match="True beside other numbers"):
-        tr.compile(lambda x: x[index])(normal(B, d))
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
+def test_a_condition_in_a_loop_is_a_new_axis(executor):
+    assert_cell_agrees(lambda x, h: np.tanh(x) + h[True][0], executor=executor)
 
 
 def test_indices_that_are_traced():

@@ -22,7 +22,9 @@ from .parts import Parts
 def is_basic(index: Any) -> bool:
     """Return True if an index selects a view (ints, slices, None, ...), so that no element can be selected twice."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(part is None or part is Ellipsis or isinstance(part, (int, slice, np.integer)) for part in parts)
+    views = int, slice, np.integer, type(None), type(Ellipsis)
+    # True adds an axis, and copies, though Python takes it for the int 1.
+    return all(isinstance(part, views) and part is not True and part is not False for part in parts)
 
 
 def selected_shape(shape: tuple[int, ...], index: Any) -> tuple[int, ...]:

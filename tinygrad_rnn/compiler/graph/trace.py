@@ -241,14 +241,8 @@ def _shape_of(a: Any) -> Any:
 
 
 def by_places(index: Any, shape: tuple[int, ...]) -> Any:
-    """The index with each mask, an array of booleans, replaced by the places that it selects, and True by None."""
+    """The index with each mask, an array of booleans, replaced by the places that it selects."""
     parts = index if isinstance(index, tuple) else (index,)
-    if any(part is True for part in parts):  # it is no 1, though Python says that they are equal
-        others = [part for part in parts if part is not True]
-        is_alone = len(others) == len(parts) - 1
-        if not is_alone or not all(part is None or part is Ellipsis or isinstance(part, slice) for part in others):
-            raise errors.CannotCompile(f"True beside other numbers in an index, {index!r}: write None{errors.here()}")
-        return tuple(None if part is True else part for part in parts)
     if not any(_is_mask(part) for part in parts):
         return index
     if all(isinstance(part, np.ndarray) or indexing.is_basic(part) for part in parts):

@@ -84,6 +84,8 @@ def _running(placement: Placement, value: Value) -> list[str]:
 def _part(placement: Placement, value: Value, place: Place, index: Any) -> tuple[Place, tuple[int, ...]]:
     """The place of a part of a Value that lies in a place, and the shape of the part."""
     index = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(each, (bool, np.bool_)) for each in index):  # a new axis, though Python says that True is 1
+        raise NoMachineCode("a condition as an index")
     if not {value.dtype, *(each.dtype for each in index if isinstance(each, Value))} <= TYPES:
         raise NoMachineCode(f"an index into elements of type {value.dtype}")
     return part(place, value.shape, index, partial(_place_along, placement)), indexing.selected_shape(
