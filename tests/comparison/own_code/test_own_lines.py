@@ -149,7 +149,7 @@ def test_a_line_is_told_without_its_text_where_that_is_another_now():
 def test_a_mistake_in_what_is_returned_is_told_as_such():
     text = IN_A_LOOP.replace("return grads", "return {**grads, 'V': np.sin(grads['V'])}")
     report = tr.compare(loss, made(text), PARAMETERS, (XS, YS), seconds=5)
-    assert any("in what it returns" in note for note in report.notes)
+    assert any("what is returned is wrong" in note for note in report.notes)
 
 
 def test_arrays_have_no_lines():

@@ -160,8 +160,7 @@ class _Case:
                 search.budget = self.budget.at_most(SECONDS_FOR_A_BETTER_ONE)
             found, notes = judge.first_that_stand(rare_stages(search, together))
             if proved is not None and not any(one.complete for one in found):
-                said = whereabouts(search.at_fault, Words(derivation.lines).writer)
-                return [code.diagnosis([row.name for row in self.wrong], proved)], said
+                return [code.diagnosis([row.name for row in self.wrong], proved)], []
             found = found or [one for one in together.partial() if judge.told_apart([one])[0]]
         words, own = Words(derivation.lines), {short: name for name, short in names.items()}
         diagnoses = [words.diagnosis(one.edits, [own[name] for name in one.names], one.complete) for one in found]

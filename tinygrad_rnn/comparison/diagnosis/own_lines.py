@@ -11,19 +11,22 @@ from ...derivation.edits.budget import Budget
 from ...derivation.edits.editing import Bench
 from ...derivation.edits.edits import Edit
 from ...derivation.equations.lines import Line
+from ..own_code.numbers import count
 from ..own_code.parting import Exchange, OwnCode
 from ..own_code.watching import Place
 from ..report import Diagnosis
 from ..rows import Sides
+from .whereabouts import first_row
 from .wording import Words
 
 MISTAKE = "a line of your function"
 SECONDS, SECONDS_TO_POINT = 1.0, 0.4  # for a proof; where the mistake has a name, for that of its line
-SUSPECT = "value that the derivation doesn't have, though all that is read there is right"
+SUSPECT = "value that the derivation doesn't have, and that leads to none that it has"
 NOTHING_WRONG = (
-    "All that your function assigns is right as far as it goes: the mistake is in what it returns, or in a line that "
-    "is missing."
+    "All that your function assigns is in the derivation, or leads to what is: a right value stands in a wrong place, "
+    "a line is missing, or what is returned is wrong."
 )
+MOST_NUMBERS = 3 * 10**5  # in the lines and their parts; more take a tenth of a second to be made
 LONGEST = 100  # characters of a line of code that is repeated
 
 
@@ -42,10 +45,8 @@ class OwnLines:
     @cached_property
     def code(self) -> OwnCode | None:
         """The function beside the derivation; None if there is none, or it assigns nothing that can be followed."""
-        try:
-            found = OwnCode(self.sides, self.bench) if self.sides.can_be_asked else None
-        except Exception:  # a user's function may fail in any way while it is followed
-            return None
+        is_small = sum(map(count, self.bench.lines)) <= MOST_NUMBERS
+        found = OwnCode(self.sides, self.bench) if self.sides.can_be_asked and is_small else None
         return found if found is not None and found.assigned else None
 
     def proved(self, lines: Collection[Line] | None = None) -> Exchange | None:
@@ -55,10 +56,7 @@ class OwnLines:
             lines: the lines of the derivation of which one belongs there, if they are known.
         """
         budget = self.budget.at_most(SECONDS if lines is None else SECONDS_TO_POINT)
-        try:
-            return None if self.code is None else self.code.proved(budget, lines)
-        except Exception:  # as above, with other numbers
-            return None
+        return None if self.code is None else self.code.proved(budget, lines)
 
     def diagnosis(self, names: Sequence[str], proved: Exchange) -> Diagnosis:
         """The diagnosis that says which line of the function is at fault, and what belongs there."""
@@ -66,8 +64,18 @@ class OwnLines:
         part = "" if proved.belongs.is_whole else f"`{words.writer.write(expression)}` of "
         said = f"{', '.join(names)}: in {_where(proved.place)}, the values of {part}`{words.writer.line(line)}` belong"
         meanings = words.meanings([Edit(line, line.expression, "")])
-        said += "; with them, all gradients are right" + (f". Here {', '.join(meanings)}" if meanings else "")
-        return Diagnosis(MISTAKE, tuple(names), f"{said}.")
+        said += f"; with them, all gradients are right. {self._numbers(proved)}"
+        said += f" Here {', '.join(meanings)}." if meanings else ""
+        return Diagnosis(MISTAKE, tuple(names), said)
+
+    def _numbers(self, proved: Exchange) -> str:
+        """The first numbers that differ, and those that belong there; of an array with more axes, the first row."""
+        assert self.code is not None
+        one = self.code.assigned[proved.first]
+        given, right = (one.added if proved.adds else one.value), proved.new[proved.first]
+        assert given is not None
+        adds = "it adds" if proved.adds else f"`{one.name}` is"
+        return f"First {adds} {first_row(given)}, where {first_row(right)} belongs."
 
     def pointer(self, lines: Collection[Line]) -> list[str]:
         """A remark in which line of the function these lines of the derivation are wrong, if that can be proved."""
@@ -76,7 +84,7 @@ class OwnLines:
 
     def suspect(self) -> list[str]:
         """A remark about the first value that the derivation doesn't have."""
-        if self.code is None:
+        if self.code is None or not self.code.is_exact:
             return []
         if not self.code.suspects:
             return [NOTHING_WRONG]

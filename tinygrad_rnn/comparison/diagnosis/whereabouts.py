@@ -49,7 +49,7 @@ def _numbers(line: Line, needed: Needed, at_fault: AtFault, writer: TextWriter) 
     size = max((largest(array) for pair in pairs.values() for array in pair), default=0.0)
     wrong = [t for t, (given, right) in pairs.items() if largest(given - right) > CLOSE * size]
     for t in wrong[:1]:
-        given, right = (_first_row(array, size) for array in pairs[t])
+        given, right = (first_row(array, CLOSE * size) for array in pairs[t])
         row = "the first row of " if len(line.shape) > 1 else ""
         alike = " (if all instances are like one of them)" if at_fault.batch_axes else ""
         only = "" if len(wrong) == len(steps) else f"; of t = {_listed(pairs)}, it would be wrong at {_listed(wrong)}"
@@ -61,6 +61,7 @@ def _listed(steps: Iterable[int | None]) -> str:
     return ", ".join(map(str, sorted(t for t in steps if t is not None)))
 
 
-def _first_row(array: np.ndarray, size: float) -> str:
+def first_row(array: np.ndarray, least: float = 0.0) -> str:
+    """The first row of an array in text; what is smaller than the least number counts as 0."""
     row = array if array.ndim < 2 else array.reshape(-1, array.shape[-1])[0]
-    return compact(np.where(np.abs(row) > CLOSE * size, row, 0.0))
+    return compact(np.where(np.abs(row) >= least, row, 0.0))

@@ -49,8 +49,10 @@ class Numbers:
         """Return True if each element is one of these numbers; None if there is nothing to tell: zeros and ones."""
         ordered = np.sort(array, axis=None)
         telling = ordered[(ordered != 0) & (np.abs(ordered) != 1)]
-        if not telling.size or not np.isfinite(telling).all():
-            return None if not telling.size else False
+        if not telling.size:
+            return None
+        if not np.isfinite(telling).all():
+            return False
         allowed = self.relative * np.maximum(np.abs(telling), SMALL * np.abs(telling).max())
         after = np.searchsorted(self.sorted, telling)
         distance = np.minimum(self.sorted[after] - telling, telling - self.sorted[after - 1])
@@ -82,6 +84,11 @@ def pieces(line: Line) -> Iterator[tuple[Expression, Steps]]:
             together = total if is_sum(part) else product
             for count in range(2, len(part.operands)):
                 yield from ((together(list(some)), steps) for some in itertools.combinations(part.operands, count))
+
+
+def count(line: Line) -> int:
+    """The number of numbers in a line and its parts."""
+    return sum(int(np.prod(part.shape)) * max(len(steps), 1) for part, steps in pieces(line))
 
 
 def evaluated(bench: Bench, expression: Expression, steps: Steps) -> dict[int | None, np.ndarray]:

@@ -9,7 +9,7 @@ derivation has and the function lacks: if all gradients are right then, the mist
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -30,6 +30,7 @@ from .watching import Assigned, Place, watched
 MOST_LINES = 8  # of the derivation, from the first that is missing
 MOST_PLACES = 10  # of the function, before the first suspect value
 MOST_RUNS = 150
+CHANCE = 1e-7  # the relative difference from which on numbers may be equal by chance: in float32
 
 
 class Belongs(NamedTuple):
@@ -106,9 +107,11 @@ class OwnCode:
     def suspects(self) -> list[int]:
         """The values that lead to the result and are none of the derivation's, nor of what it computes on its way."""
         known = [self.right.make_up(one.value) for one in self.assigned]
+        lines = Counter(place[:2] for place in self.of_place)
         accepted = [is_known is not False or self._adds_right(one) for is_known, one in zip(known, self.assigned)]
         for i in reversed(range(len(self.assigned))):
-            if known[i] or (accepted[i] and known[i] is False):
+            is_read = lines[self.assigned[i].place[:2]] == 1  # else it may be for what else the line assigns
+            if is_read and (known[i] or (accepted[i] and known[i] is False)):
                 for j in self.assigned[i].reads:  # another form of what the derivation has: something right comes of it
                     if self.assigned[j].is_whole and known[j] is False:
                         accepted[j] = True
@@ -150,6 +153,11 @@ class OwnCode:
     def _forward(self) -> Numbers:
         lines = [line for line in self.bench.lines if line.kind == "forward"]
         return Numbers(numbers_of(self.bench, lines), self.relative)
+
+    @property
+    def is_exact(self) -> bool:
+        """True if numbers aren't equal by chance, so that what is known is right."""
+        return self.relative < CHANCE
 
     # --- the derivation's values that the user doesn't have --------------------------------------------------------
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import os
+import io
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from types import CodeType, FrameType
@@ -15,7 +17,7 @@ import numpy as np
 from ...recorded.variables import LIBRARIES
 from .reads import Used, used_by_line
 
-NOT_THE_USERS = (*LIBRARIES, os.path.dirname(os.__file__) + os.sep, "<frozen")
+NOT_THE_USERS = (*LIBRARIES, *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), "<frozen")
 SELF = "self"
 DEEPEST = 3  # dicts and lists in each other
 MOST = 20_000  # values that are kept of a run
@@ -88,6 +90,8 @@ class Watched(NamedTuple):
 def watched(function: Callable[[], Any], instead: Instead | None = None) -> Watched:
     """Run a function, and keep each array and real number that a line of the user's code assigns.
 
+    What it prints isn't shown: it did so before, when it was called for its gradients.
+
     Args:
         function: the function, without arguments.
         instead: what to assign instead of a value; by default all stays as it is. None leaves a value alone.
@@ -105,7 +109,8 @@ def watched(function: Callable[[], Any], instead: Instead | None = None) -> Watc
     before = sys.gettrace()
     sys.settrace(watch.begin)
     try:
-        result = function()
+        with contextlib.redirect_stdout(io.StringIO()):
+            result = function()
     finally:
         sys.settrace(before)
     if len(watch.assigned) > MOST:
