@@ -92,7 +92,7 @@ def count(line: Line) -> int:
 
 
 def evaluated(bench: Bench, expression: Expression, steps: Steps) -> dict[int | None, np.ndarray]:
-    """The right values of an expression at some steps."""
+    """The right values of an expression at some steps, as real numbers; a condition is 0 or 1."""
     run, found = compiled(expression), {}
     for t in steps or (None,):
         try:
@@ -100,7 +100,7 @@ def evaluated(bench: Bench, expression: Expression, steps: Steps) -> dict[int | 
         except (LookupError, TypeError):  # beyond the first step, say, or all terms are of other steps
             continue
         if value is not None:
-            found[t] = np.asarray(value)
+            found[t] = np.asarray(value, float)
     return found
 
 
