@@ -173,8 +173,10 @@ def test_the_value_at_a_kink_is_a_convention_and_no_mistake(at_zero: float, aske
             b, W, dh = b + delta, W + np.outer(h[t - 1], delta), delta @ p["W"].T
         return {"b": b, "W": W}
 
-    (one,) = compare(of_relu, by_hand if asked else by_hand(values), values).diagnoses
+    report = compare(of_relu, by_hand if asked else by_hand(values), values)
+    (one,) = report.diagnoses
     assert "a convention at a kink" in one.sentence and "not a mistake" in one.sentence
+    assert not any("has to give other numbers" in note for note in report.notes)
 
 
 def test_a_pooling_without_its_mask_is_a_mistake_and_no_convention() -> None:

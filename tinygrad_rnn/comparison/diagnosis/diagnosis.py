@@ -172,8 +172,9 @@ class _Case:
                 f"The search for the mistake stopped for its time was over; not tried, or not to the end: {untried}. "
                 "Give it longer with seconds=."
             )
-        complete = [one for one in found if one.complete]
-        notes += code.pointer([edit.line for one in complete for edit in one.edits]) if complete else code.suspect()
+        edits = [edit for one in found if one.complete for edit in one.edits]
+        mistaken = [edit.line for edit in edits if not edit.is_convention]
+        notes += code.pointer(mistaken) if mistaken else [] if edits else code.suspect()
         return list({one.sentence: one for one in diagnoses}.values()), notes
 
     def _beside_identities(self, search: Search, judge: Judge) -> tuple[list[Explanation], list[str]]:
