@@ -54,8 +54,7 @@ class Label(NamedTuple):
     Attributes:
         role: "input", "output", "state" or "value" (a gate, or anything else that ``named`` was called on).
         name: "h", "c", "f", "y", ...
-        layer: as in Scope.
-        step: as in Scope.
+        layer, step: as in Scope.
     """
 
     role: str

@@ -211,12 +211,7 @@ class Memory:
 
 
 class GeneratedRun:
-    """A call: its inputs and outputs, and its memory until the call returns it.
-
-    Attributes:
-        inputs: the inputs of the call.
-        outputs: the outputs of the program.
-    """
+    """A call: its inputs and outputs, and its memory until the call returns it."""
 
     __slots__ = ("_executable", "_memory", "_saved", "_workspace", "inputs", "outputs")
 

@@ -22,10 +22,6 @@ from .program.program import Program
 def on_jax(program: Program, wanted: Sequence[bool]) -> JaxExecutable:
     """A traced program, split and differentiated, on JAX.
 
-    Args:
-        program: a program from ``traced``.
-        wanted: for each of its inputs, whether the gradient is wanted.
-
     Raises:
         CannotCompile: an operation has no form in JAX.
     """
@@ -39,9 +35,6 @@ class PassInRoom:
 
     XLA takes new memory for each call. On a CPU, the system has to clear the pages of large arrays before they are
     written, which takes as long as a fifth of an LSTM's step.
-
-    Args:
-        a_pass: the pass.
 
     Attributes:
         run: the compiled function; its first argument is room.
@@ -80,9 +73,6 @@ class PassInRoom:
 
 class JaxExecutable(Executable):
     """A program on JAX's first device.
-
-    Args:
-        program: the program to compute.
 
     Attributes:
         passes: its passes, as parts for larger functions of JAX.
@@ -127,9 +117,6 @@ class JaxLoss(JaxExecutable):
     cotangent isn't known before the backward pass, but it is 1, unless the loss is part of a larger one. So that of
     the last backward pass is taken; where it proves wrong, all is computed again.
 
-    Args:
-        program: the program to compute.
-
     Attributes:
         both: both passes as one, compiled.
         cotangent: that of the last backward pass; 1 before there was one.
@@ -161,10 +148,6 @@ def _check(in_range: Any) -> None:
 
 class JaxRun:
     """A call of a program in JAX.
-
-    Attributes:
-        inputs: the inputs of the call.
-        outputs: the outputs of the program.
 
     Raises:
         IndexError: an index pointed past the end of an axis, or a matrix was singular.
@@ -198,10 +181,6 @@ class JaxRun:
 
 class JaxLossRun:
     """A call of a loss in JAX.
-
-    Attributes:
-        inputs: the inputs of the call.
-        outputs: the loss.
 
     Raises:
         IndexError: an index pointed past the end of an axis, or a matrix was singular.

@@ -20,10 +20,6 @@ class SizedExecutable:
         made: the program and its code, for arguments of several sizes.
         sizes: those sizes: for each name, its value in each example.
 
-    Attributes:
-        program: the first of these programs.
-        code: the functions.
-
     Raises:
         DependsOnSize: the code differs in more than in numbers that follow the sizes.
     """

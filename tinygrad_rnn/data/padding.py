@@ -52,11 +52,7 @@ def pad(
 
 
 class Unpadded:
-    """Sequences that fit side by side, before they are put into one array; the arguments are those of ``pad``.
-
-    Attributes:
-        lengths: their lengths.
-    """
+    """Sequences that fit side by side, before they are put into one array; the arguments are those of ``pad``."""
 
     def __init__(
         self,

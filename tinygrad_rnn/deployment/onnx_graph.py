@@ -21,9 +21,6 @@ class NoOnnxForm(ValueError):
 class Graph:
     """A graph. The body of a Scan is a graph inside another, and can read the values of the outer one.
 
-    Args:
-        outer: the graph around it.
-
     Attributes:
         nodes: the nodes so far.
         constants: the constants of the outermost graph.

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff.rules import linalg
+from ..autodiff.rules import indexing, linalg
+from ..autodiff.rules.axes import all_axes
 from ..compiler.graph.shapes import order_of_axes
 from ..compiler.graph.values import Value, name_of
 from ..compiler.sizes.reading import Size
@@ -266,8 +267,7 @@ def _pad(graph: Graph, op: Operation) -> str:
 def _axes(op: Operation) -> list[int]:
     count = op.args[0].ndim
     axis = op.keywords.get("axis", op.args[1] if len(op.args) > 1 else None)
-    given = range(count) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return [i % count for i in given]
+    return [i % count for i in all_axes(axis, count)]
 
 
 def _over_axes(graph: Graph, kind: str, op: Operation, name: str) -> str:
@@ -332,31 +332,22 @@ def _einsum(graph: Graph, op: Operation) -> str:
 @writes("getitem")
 def _getitem(graph: Graph, op: Operation) -> str:
     a, index = op.args
-    parts = _without_ellipsis(list(index) if isinstance(index, tuple) else [index], a.ndim)
+    parts = indexing.spelled_out(index, a.ndim)
     lists = [i for i, part in enumerate(parts) if isinstance(part, (Value, np.ndarray))]
     if not lists:
         return _sliced(graph, op, a, parts)
     if any(parts[i].dtype.kind == "b" for i in lists):
         raise NoOnnxForm("there is no ONNX form for an index of booleans: how much it selects isn't known")
-    others = [part for i, part in enumerate(parts) if i not in lists]
-    if len(lists) == 1 and all(isinstance(part, slice) and part == slice(None) for part in others):
+    takes_others_whole = all(part == slice(None) for i, part in enumerate(parts) if i not in lists)
+    if len(lists) == 1 and takes_others_whole:
         return graph.node("Gather", [op.operand(a), op.as_it_is(parts[lists[0]])], axis=lists[0])
-    if not others:  # as many indices as leading axes, side by side
+    if takes_others_whole and lists == list(range(len(lists))):  # indices of leading axes, side by side
         width = op.shape[: len(op.shape) - (a.ndim - len(lists))]
-        indices = [graph.cast(op.as_it_is(part), np.int64) for part in parts]
+        indices = [graph.cast(op.as_it_is(parts[i]), np.int64) for i in lists]
         names = [graph.node("Expand", [index, graph.lengths(width)]) for index in indices]
         columns = [graph.reshape(name, (*width, 1)) for name in names]
         return graph.node("GatherND", [op.operand(a), graph.node("Concat", columns, axis=-1)])
     raise NoOnnxForm("there is no ONNX form for an index that mixes lists with slices; index in two steps")
-
-
-def _without_ellipsis(parts: list[Any], ndim: int) -> list[Any]:
-    """The parts of an index, with slices in place of an Ellipsis."""
-    at = next((i for i, part in enumerate(parts) if part is Ellipsis), None)
-    if at is None:
-        return parts
-    others = sum(part is not None for part in parts) - 1
-    return [*parts[:at], *[slice(None)] * (ndim - others), *parts[at + 1 :]]
 
 
 def _sliced(graph: Graph, op: Operation, a: Value, parts: Sequence[Any]) -> str:

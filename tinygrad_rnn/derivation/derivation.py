@@ -371,30 +371,21 @@ class Derivation:
     def latex(self, *, columns: bool = False, style: str | None = None, products: str | None = None) -> str:
         """Return the lines as LaTeX: one ``align*`` for each of the forward pass, the backward pass and the gradients.
 
-        Args:
-            columns: as in ``text``.
-            style: as in ``text``.
-            products: as in ``text``.
+        The arguments are those of ``text``.
         """
         return latex(self.in_style(style, products).lines, columns)
 
     def markdown(self, *, columns: bool = False, style: str | None = None, products: str | None = None) -> str:
         """Return the lines as Markdown, with an equation in LaTeX and the reasons for each.
 
-        Args:
-            columns: as in ``text``.
-            style: as in ``text``.
-            products: as in ``text``.
+        The arguments are those of ``text``.
         """
         return markdown(self.in_style(style, products).lines, columns)
 
     def html(self, *, columns: bool = False, style: str | None = None, products: str | None = None) -> str:
         """Return the lines as an HTML page of its own, with equations as MathML.
 
-        Args:
-            columns: as in ``text``.
-            style: as in ``text``.
-            products: as in ``text``.
+        The arguments are those of ``text``.
         """
         return html(self.in_style(style, products).lines, columns)
 

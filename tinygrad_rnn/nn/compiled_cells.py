@@ -14,8 +14,7 @@ class CompiledCell(Protocol):
 
     Attributes:
         function: the function or object before compiling.
-        executor: as in ``compile``.
-        fallback: as in ``compile``.
+        executor, fallback: as in ``compile``.
     """
 
     function: Callable[..., Any]

@@ -216,8 +216,7 @@ class AdamW(Adam):
     Args:
         parameters: the parameters to update, or groups; see ``Optimizer``.
         lr: learning rate.
-        betas: as in ``Adam``.
-        eps: as in ``Adam``.
+        betas, eps: as in ``Adam``.
         weight_decay: λ.
         amsgrad: as in ``Adam``.
 

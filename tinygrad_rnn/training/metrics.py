@@ -49,12 +49,7 @@ def accuracy(
 
 
 class Metrics:
-    """The metrics of each prediction, computed by functions of ``(prediction, targets)``.
-
-    Attributes:
-        names: the names of the metrics.
-        values: the metrics of the last prediction.
-    """
+    """The metrics of each prediction, computed by functions of ``(prediction, targets)``."""
 
     def __init__(self, functions: Mapping[str, Loss]) -> None:
         self.functions = functions

@@ -57,9 +57,6 @@ class Call(NamedTuple):
 class OnDevice:
     """A model, its optimiser and its compiled step on JAX's devices.
 
-    Attributes:
-        devices: the devices, as JAX has them.
-
     Raises:
         ValueError: JAX has fewer devices.
     """

@@ -37,6 +37,16 @@ def several_axes(axis: Any, ndim: int, name: str | None = None) -> tuple[int, ..
     return axes
 
 
+def all_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """Return the axes that an argument ``axis`` names, as a tuple: None names all of them."""
+    return tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+
+
+def along_axis(axis: int, ndim: int, part: Any) -> tuple[Any, ...]:
+    """Return the index that takes a part of one axis, given from either end, and all of the axes before it."""
+    return (*[slice(None)] * (axis % ndim), part)
+
+
 def flat_or_axis(a: Any, axis: Any) -> tuple[Any, int]:
     """Return an array and one axis of it; without an axis, the flattened array and its only axis.
 

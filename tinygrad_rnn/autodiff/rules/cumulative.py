@@ -12,16 +12,11 @@ import numpy as np
 
 from ..registry import Primitive, linear, overrides, primitive
 from .arrays import in_dtype
-from .axes import flat_or_axis, one_axis
-
-
-def _along(axis: int, ndim: int, part: slice) -> tuple[slice, ...]:
-    """The index that takes a part of one axis."""
-    return (*[slice(None)] * (axis % ndim), part)
+from .axes import along_axis, flat_or_axis, one_axis
 
 
 def _reversed(a: Any, axis: int) -> Any:
-    return a[_along(axis, a.ndim, slice(None, None, -1))]
+    return a[along_axis(axis, a.ndim, slice(None, None, -1))]
 
 
 def linear_recurrence(a: Any, b: Any, axis: int) -> Any:
@@ -32,8 +27,8 @@ def linear_recurrence(a: Any, b: Any, axis: int) -> Any:
     """
     n, shift = a.shape[axis], 1
     while shift < n:
-        early, late = _along(axis, a.ndim, slice(None, shift)), _along(axis, a.ndim, slice(shift, None))
-        before = _along(axis, a.ndim, slice(None, n - shift))
+        early, late = (along_axis(axis, a.ndim, slice(*ends)) for ends in ((None, shift), (shift, None)))
+        before = along_axis(axis, a.ndim, slice(None, n - shift))
         b = np.concatenate([b[early], b[late] + a[late] * b[before]], axis=axis)
         a = np.concatenate([a[early], a[late] * a[before]], axis=axis)
         shift *= 2
@@ -49,14 +44,14 @@ running_sum = linear(
 
 def _shifted(a: Any, axis: int, fill: Any) -> Any:
     """A, moved on by one place along an axis."""
-    return np.concatenate([fill, a[_along(axis, a.ndim, slice(None, -1))]], axis=axis)
+    return np.concatenate([fill, a[along_axis(axis, a.ndim, slice(None, -1))]], axis=axis)
 
 
 def _cumprod_vjp(g: Any, ans: Any, a: Any, axis: int) -> Any:
     """Y[k] = a[k] y[k-1]: its cotangents follow the same recurrence, backwards."""
     if a.shape[axis] == 0:
         return g
-    first = _along(axis, a.ndim, slice(None, 1))
+    first = along_axis(axis, a.ndim, slice(None, 1))
     factors = _shifted(_reversed(a, axis), axis, np.zeros_like(a[first]))
     arriving = _reversed(linear_recurrence(factors, _reversed(g, axis), axis), axis)
     return arriving * _shifted(ans, axis, np.ones_like(a[first]))
@@ -65,7 +60,7 @@ def _cumprod_vjp(g: Any, ans: Any, a: Any, axis: int) -> Any:
 def _cumprod_jvp(v: Any, ans: Any, a: Any, axis: int) -> Any:
     if a.shape[axis] == 0:
         return v
-    first = _along(axis, a.ndim, slice(None, 1))
+    first = along_axis(axis, a.ndim, slice(None, 1))
     return linear_recurrence(a, v * _shifted(ans, axis, np.ones_like(a[first])), axis)
 
 
@@ -100,7 +95,7 @@ def cumulative(run: Primitive, start: float) -> Any:
         result = run(x, axis=along)
         if not include_initial:
             return result
-        first = np.full_like(x[_along(along, x.ndim, slice(None, 1))], start, shape=_one_long(x.shape, along))
+        first = np.full_like(x[along_axis(along, x.ndim, slice(None, 1))], start, shape=_one_long(x.shape, along))
         return np.concatenate([first, result], axis=along)
 
     return run_along
@@ -135,5 +130,5 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     a = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
     difference = np.not_equal if a.dtype == bool else np.subtract
     for _ in range(n):
-        a = difference(a[_along(axis, a.ndim, slice(1, None))], a[_along(axis, a.ndim, slice(None, -1))])
+        a = difference(a[along_axis(axis, a.ndim, slice(1, None))], a[along_axis(axis, a.ndim, slice(None, -1))])
     return a

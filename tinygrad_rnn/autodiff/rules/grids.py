@@ -8,7 +8,7 @@ import numpy as np
 
 from ..registry import overrides
 from .arrays import in_dtype, in_real_numbers
-from .axes import one_axis, several_axes
+from .axes import along_axis, one_axis, several_axes
 
 
 @overrides(np.linspace)
@@ -47,9 +47,9 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 def _slope(f: Any, h: Any, axis: int) -> Any:
     if f.shape[axis] < 2:
         raise ValueError(f"gradient of shape {f.shape} along axis {axis}: needs at least 2 elements")
-    before = (slice(None),) * axis
-    first, last = (f[(*before, part)] for part in (slice(0, 2), slice(-2, None)))
-    inside = (f[(*before, slice(2, None))] - f[(*before, slice(None, -2))]) / 2
+    ends = (0, 2), (-2, None), (2, None), (None, -2)
+    first, last, onward, back = (f[along_axis(axis, f.ndim, slice(*part))] for part in ends)
+    inside = (onward - back) / 2
     return np.concatenate([np.diff(first, axis=axis), inside, np.diff(last, axis=axis)], axis=axis) / h
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..registry import Primitive, linear, linear_in_all, overrides, primitive
 from .arrays import array_of
-from .axes import flat_or_axis, one_axis
+from .axes import along_axis, flat_or_axis, one_axis
 from .parts import Parts
 
 
@@ -33,6 +33,19 @@ def selected_shape(shape: tuple[int, ...], index: Any) -> tuple[int, ...]:
     known = (np.zeros(a.shape, a.dtype) if hasattr(a, "shape") and a.dtype.kind in "iuf" else a for a in parts)
     selected: tuple[int, ...] = np.broadcast_to(False, shape)[tuple(known)].shape
     return selected
+
+
+def spelled_out(index: Any, ndim: int) -> tuple[Any, ...]:
+    """An index with a part for each axis and for each new axis, none of them an Ellipsis; its arrays are of one axis.
+
+    Example:
+        >>> spelled_out((..., 0), 3)
+        (slice(None, None, None), slice(None, None, None), 0)
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    missing = ndim - sum(part is not None and part is not Ellipsis for part in parts)
+    at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
+    return (*parts[:at], *[slice(None)] * missing, *parts[at + 1 :])
 
 
 LONG_ROW = 8  # the number of elements from which sorting rows pays
@@ -125,7 +138,7 @@ def take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> 
         indices = np.clip(indices, 0, n - 1)
     elif mode != "raise":
         raise ValueError(f"take: mode={mode!r} is not 'raise', 'wrap' or 'clip'")
-    return a[(*[slice(None)] * axis, indices)]
+    return a[along_axis(axis, a.ndim, indices)]
 
 
 @overrides(np.take_along_axis)

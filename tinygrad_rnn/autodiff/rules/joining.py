@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import linear_in_all, overrides
+from .axes import along_axis
 
 # --- lists -----------------------------------------------------------------------------------------------------------
 
@@ -63,8 +64,7 @@ def _pieces_of_joined(
 ) -> list[Any]:
     if axis is None:
         return [np.reshape(g[starts[i] : starts[i + 1]], arrays[i].shape) for i in wanted]
-    before = (slice(None),) * (axis % g.ndim)
-    return [g[(*before, slice(starts[i], starts[i + 1]))] for i in wanted]
+    return [g[along_axis(axis, g.ndim, slice(starts[i], starts[i + 1]))] for i in wanted]
 
 
 def _cast(whole: Any, dtype: Any) -> Any:
@@ -92,8 +92,7 @@ def _stacked(*arrays: Any, axis: int = 0) -> Any:
 
 
 def _layers_of_stacked(wanted: list[int], g: Any, ans: Any, *arrays: Any, axis: int = 0) -> list[Any]:
-    before = (slice(None),) * (axis % g.ndim)
-    return [g[(*before, i)] for i in wanted]
+    return [g[along_axis(axis, g.ndim, i)] for i in wanted]
 
 
 stacked = linear_in_all(_stacked, _layers_of_stacked, name="stack")
@@ -171,8 +170,8 @@ def _leaves(nested: Any) -> list[Any]:
 
 def _cut(ary: Any, bounds: list[int], axis: int) -> list[Any]:
     """The slices between bounds, each an array of its own."""
-    before = (slice(None),) * (axis % ary.ndim)
-    return [ary[(*before, slice(start, stop))] for start, stop in zip([0, *bounds], [*bounds, ary.shape[axis]])]
+    ends = zip([0, *bounds], [*bounds, ary.shape[axis]])
+    return [ary[along_axis(axis, ary.ndim, slice(start, stop))] for start, stop in ends]
 
 
 @overrides(np.array_split)

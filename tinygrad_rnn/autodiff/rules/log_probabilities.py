@@ -16,7 +16,7 @@ import numpy as np
 from ..registry import elementwise, overrides, primitive
 from .activations import exponential, is_object_array, sigmoid
 from .arrays import array_of, in_real_numbers
-from .axes import Axis, reduced_axes
+from .axes import Axis, all_axes, reduced_axes
 from .joining import without_lists
 from .reductions import restore
 
@@ -27,7 +27,7 @@ def _rows(a: Any, axis: Axis) -> Any:
     """A view of an array with the axes to reduce joined into the last axis; None if its memory has another order."""
     if type(a) is not np.ndarray or a.dtype.kind == "O" or not a.flags.c_contiguous:
         return None
-    axes = tuple(range(a.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = all_axes(axis, a.ndim)
     reduced = math.prod(a.shape[i] for i in axes)
     at_end = axes == tuple(range(a.ndim - len(axes), a.ndim))
     return a.reshape(a.size // reduced, reduced) if at_end and reduced > 1 else None
@@ -39,7 +39,7 @@ def _largest(a: Any, axis: Axis) -> tuple[Any, Any]:
     if rows is None:
         return np.max(a, axis=axis, keepdims=True), None
     places = np.arange(len(rows)), np.argmax(rows, axis=-1)  # both at once: argmax takes no longer than max
-    reduced = a.ndim if axis is None else len(axis) if isinstance(axis, tuple) else 1
+    reduced = len(all_axes(axis, a.ndim))
     return rows[places].reshape(a.shape[: a.ndim - reduced] + (1,) * reduced), places
 
 

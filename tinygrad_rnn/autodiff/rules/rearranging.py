@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import linear, overrides
-from .axes import flat_or_axis, one_axis, several_axes
+from .axes import along_axis, flat_or_axis, one_axis, several_axes
 from .indexing import assemble
 
 # --- repeating -------------------------------------------------------------------------------------------------------
@@ -91,8 +91,8 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     for s, i in np.broadcast(shift, axes):
         n = a.shape[i]
         cut = -int(s) % n if n else 0
-        before = (slice(None),) * int(i)
-        a = np.concatenate([a[(*before, slice(cut, None))], a[(*before, slice(None, cut))]], axis=int(i))
+        ends = (slice(cut, None), slice(None, cut))
+        a = np.concatenate([a[along_axis(int(i), a.ndim, end)] for end in ends], axis=int(i))
     return a
 
 

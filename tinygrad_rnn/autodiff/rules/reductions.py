@@ -10,7 +10,7 @@ import numpy as np
 
 from ..registry import Primitive, linear, overrides, primitive, without_gradient
 from .arrays import in_dtype
-from .axes import Axis, counted_axes, reduced_axes
+from .axes import Axis, all_axes, counted_axes, reduced_axes
 from .elementwise import masked
 
 
@@ -21,9 +21,7 @@ def restore(g: Any, axis: Axis, keepdims: bool) -> Any:
 
 def size_along(x: Any, axis: Axis) -> int:
     """The number of elements that a reduction along ``axis`` combines."""
-    if axis is None:
-        return int(x.size)
-    return math.prod(x.shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
+    return int(x.size) if axis is None else math.prod(x.shape[i] for i in all_axes(axis, x.ndim))
 
 
 def spread(g: Any, shape: tuple[int, ...]) -> Any:
@@ -116,7 +114,7 @@ def _products_of_others(a: Any, axis: Axis) -> Any:
     """
     if math.prod(a.shape) == 0:
         return np.ones_like(a)
-    axes = tuple(range(a.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = all_axes(axis, a.ndim)
     last = tuple(range(-len(axes), 0))
     moved = np.moveaxis(a, axes, last)
     kept = moved.shape[: a.ndim - len(axes)]

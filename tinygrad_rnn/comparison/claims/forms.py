@@ -19,10 +19,6 @@ ALIAS = re.compile(
 def unpacked(given: Any, names: list[str]) -> Any:
     """Gradients as a dict, a sequence or an array; taken out of pairs, a NamedTuple, a dataclass or (loss, gradients).
 
-    Args:
-        given: the given gradients.
-        names: the names of the parameters.
-
     Example:
         >>> unpacked((0.5, {"W": 1.0}), ["W"])
         {'W': 1.0}

@@ -89,7 +89,7 @@ def part(
         index: ints, slices, None, and arrays of whole numbers, as Values.
         element: returns the text of an element of such an array, which is a place along an axis of this length.
     """
-    index = _spelled_out(index, len(of))
+    index = indexing.spelled_out(index, len(of))
     counts = [i for i, each in enumerate(index) if not (each is None or isinstance(each, slice))]
     ndim = max((each.ndim for each in index if isinstance(each, Value)), default=0)
     first = counts[0] if counts and counts == list(range(counts[0], counts[-1] + 1)) else 0
@@ -112,13 +112,6 @@ def part(
         return place.indices_of(found)
 
     return place._replace(indices_of=back, offset=_offset(place, of, index))
-
-
-def _spelled_out(index: tuple[object, ...], ndim: int) -> tuple[object, ...]:
-    """An index with one part for each of the axes and for each new axis."""
-    missing = ndim - sum(part is not None and part is not Ellipsis for part in index)
-    at = next((i for i, part in enumerate(index) if part is Ellipsis), len(index))
-    return (*index[:at], *(slice(None),) * missing, *index[at + 1 :])
 
 
 def _counted(index: str, start: int, step: int) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...autodiff import errors, registry
 from ...autodiff.rules import elementwise, indexing, linalg, log_probabilities, reductions, shape
+from ...autodiff.rules.axes import all_axes
 from .. import thresholds
 from .values import Value, name_of, substitute
 
@@ -105,7 +106,7 @@ def reduced_axes(value: Value) -> set[int]:
 
 def _counted(axis: Any, ndim: int) -> set[int]:
     """The axes that an argument ``axis`` names, counted from the front."""
-    return {i % ndim for i in (range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,))}
+    return {i % ndim for i in all_axes(axis, ndim)}
 
 
 def has_several_results(value: Value) -> bool:

@@ -126,10 +126,7 @@ def as_concatenation(made: Made, pieces: tuple[Any, ...], indices: Any, whole: t
 
 def part_of_axis(index: Any, shape: tuple[int, ...]) -> tuple[int, int, int] | None:
     """The (axis, start, stop) of an index that takes a contiguous part of one axis and all of the others; else None."""
-    index = index if isinstance(index, tuple) else (index,)
-    if index.count(Ellipsis) == 1:
-        at = index.index(Ellipsis)
-        index = (*index[:at], *[slice(None)] * (len(shape) - len(index) + 1), *index[at + 1 :])
+    index = indexing.spelled_out(index, len(shape))
     if len(index) > len(shape) or not all(isinstance(part, slice) and part.step in (None, 1) for part in index):
         return None
     bounds = [(i, *part.indices(n)[:2]) for i, (part, n) in enumerate(zip(index, shape))]

@@ -43,9 +43,7 @@ class Pass:
         checked: the steps that it takes first, and whose indices it checks.
         further: the steps that it takes then.
         given: the Values that its arguments stand for.
-        series: as in ``Found``.
-        saved: as in ``Found``.
-        results: as in ``Found``.
+        series, saved, results: as in ``Found``.
         room: the Values for which there may be room, in order: the series, and after them some of the saved.
     """
 

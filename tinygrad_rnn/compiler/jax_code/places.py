@@ -13,6 +13,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from ...autodiff.rules.indexing import spelled_out
+
 _found: ContextVar[list[Any] | None] = ContextVar("found", default=None)
 
 
@@ -47,14 +49,7 @@ def watch(index: Any, shape: tuple[int, ...]) -> None:
     parts = index if isinstance(index, tuple) else (index,)
     if not any(hasattr(part, "dtype") for part in parts):
         return
-    axes = sum(part is not None and part is not Ellipsis for part in parts)
-    axis = 0
-    for part in parts:
-        if part is Ellipsis:
-            axis += len(shape) - axes
-        elif part is not None:
-            if hasattr(part, "dtype") and part.size:
-                n = shape[axis]
-                part = part.astype(int)  # unsigned numbers would take -n for a large one
-                note(((part >= -n) & (part < n)).all())
-            axis += 1
+    for part, n in zip((part for part in spelled_out(parts, len(shape)) if part is not None), shape):
+        if hasattr(part, "dtype") and part.size:
+            part = part.astype(int)  # unsigned numbers would take -n for a large one
+            note(((part >= -n) & (part < n)).all())

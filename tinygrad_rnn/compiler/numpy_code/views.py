@@ -18,12 +18,6 @@ SHARES_IF_IT_CAN = "ascontiguousarray"
 class Views(ast.NodeTransformer):
     """A transformer that takes views out of lines, and gives them names.
 
-    Args:
-        buffers: the buffers, by name.
-
-    Attributes:
-        found: the views, by name.
-
     Example:
         >>> from tinygrad_rnn.compiler.numpy_code.views import Views
         >>> views = Views({"h": Buffer((5, 2, 3), float)})

@@ -25,12 +25,7 @@ define void @double({type}* %a) {{
 
 
 class Registers(NamedTuple):
-    """The vector registers of a kind of processor.
-
-    Attributes:
-        size: the bytes of one register.
-        number: the number of registers.
-    """
+    """The vector registers of a kind of processor."""
 
     size: int
     number: int

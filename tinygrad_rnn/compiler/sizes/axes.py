@@ -15,9 +15,6 @@ class Axes:
     Args:
         forms: these lengths, as they were at several calls.
 
-    Attributes:
-        names: the names of the free lengths.
-
     Example:
         >>> from tinygrad_rnn.compiler.sizes.axes import Axes
         >>> axes = Axes([(7, 2, 3, 7), (9, 5, 3, 9)])

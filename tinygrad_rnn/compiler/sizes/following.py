@@ -13,12 +13,7 @@ from .reading import Counted, DependsOnSize, Filled, Reader, Share, Size
 
 
 class Typed(NamedTuple):
-    """A number of another type than int that follows the sizes: a length, or one divided by a length.
-
-    Attributes:
-        kind: its type.
-        number: the number.
-    """
+    """A number of another type than int that follows the sizes: a length, or one divided by a length."""
 
     kind: Any
     number: Size | Share

@@ -50,11 +50,7 @@ class Size(NamedTuple):
 
 
 class Share(NamedTuple):
-    """The reciprocal of a length, as in a mean.
-
-    Attributes:
-        size: the length.
-    """
+    """The reciprocal of a length, as in a mean."""
 
     size: Size
 
@@ -75,12 +71,7 @@ class Filled(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """The constant array 0, 1, 2, ... in some shape, such as a column.
-
-    Attributes:
-        dtype: its type.
-        shape: its lengths.
-    """
+    """The constant array 0, 1, 2, ... in some shape, such as a column."""
 
     dtype: np.dtype[Any]
     shape: tuple[int | Size, ...]

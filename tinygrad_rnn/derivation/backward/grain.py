@@ -48,12 +48,7 @@ Use = tuple[Equation, Reference, Steps]
 
 
 class Grain:
-    """A simplifier that writes quantities into each other until only those are left that deserve a line.
-
-    Args:
-        forward: the quantities of the forward pass, in order.
-        backward: the quantities of the backward pass.
-    """
+    """A simplifier that writes quantities into each other until only those are left that deserve a line."""
 
     def __init__(self, forward: list[Quantity], backward: list[Quantity]) -> None:
         self.quantities = [*forward, *backward]

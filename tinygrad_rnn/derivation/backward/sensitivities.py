@@ -113,11 +113,7 @@ class Moved:
         self.found: dict[Quantity, Quantity] = {}
 
     def of(self, wanted: Iterable[Quantity]) -> dict[Quantity, Quantity]:
-        """The sensitivities of some quantities, and of all quantities in between, by quantity.
-
-        Args:
-            wanted: the quantities.
-        """
+        """The sensitivities of some quantities, and of all quantities in between, by quantity."""
         within = upstream(self.forward, wanted)
         self.found = {quantity: self._made(quantity) for quantity in self._moving(within)}
         for quantity, made in self.found.items():

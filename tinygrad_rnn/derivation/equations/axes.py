@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from ...autodiff.rules import elementwise, linalg, reductions, shape
+from ...autodiff.rules.axes import all_axes
 from .arithmetic import is_negative, is_product, is_quotient_by_number, is_zero, negative, product, repeated, scaled
 from .expressions import Apply, Expression, Number, Stack, Step, apply, one_axis
 from .parts import applies
@@ -32,8 +33,7 @@ def _sum_without(inner: Expression, whole: Apply) -> Expression | None:
     """A sum over axes whose places are removed afterwards, instead of kept."""
     if not (isinstance(inner, Apply) and inner.operation is reductions.sum and inner.settings.get("keepdims")):
         return None
-    axis = inner.settings.get("axis")
-    axes = range(inner.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = all_axes(inner.settings.get("axis"), inner.ndim)
     left = tuple(n for i, n in enumerate(inner.shape) if i not in {a % inner.ndim for a in axes})
     settings = {name: value for name, value in inner.settings.items() if name != "keepdims"}
     return Apply(inner.operation, inner.operands, settings, whole.shape) if left == whole.shape else None

@@ -8,12 +8,7 @@ from .expressions import Expression, Shape
 
 
 class Unit(Expression):
-    """1 in the entry that an equation is about, 0 elsewhere: the direction in which a parameter or a state is moved.
-
-    Args:
-        by: the parameter, by name, or the state.
-        shape: its shape.
-    """
+    """1 in the entry that an equation is about, 0 elsewhere: the direction in which a parameter or a state is moved."""
 
     def __init__(self, by: Any, shape: Shape) -> None:
         self.by = by

@@ -216,12 +216,7 @@ class Apply(Expression):
 
 
 class WithSteps(Expression):
-    """An expression that holds at certain steps; the base of ``OverSteps`` and ``During``.
-
-    Args:
-        steps: the steps.
-        inner: the expression at each of them.
-    """
+    """An expression that holds at certain steps; the base of ``OverSteps`` and ``During``."""
 
     def __init__(self, steps: Steps, inner: Expression) -> None:
         self.steps = steps

@@ -30,9 +30,6 @@ def in_order(definitions: Iterable[tuple[Quantity, D]]) -> dict[Place, D]:
     """The definition of every value, each after those of the values that it reads.
 
     Where that leaves a choice, the first loop comes first, in it the first step, and in that the first definition.
-
-    Args:
-        definitions: the definitions, each with its quantity.
     """
     loops: dict[Any, int] = {}
     listed: list[tuple[int, int, Place, D]] = []

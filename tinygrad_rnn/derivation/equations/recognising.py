@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions, shape
+from ...autodiff.rules.axes import all_axes
 from ...compiler.graph.simplify import part_of_axis
 from .arithmetic import product, repeated
 from .expressions import Apply, Constant, Data, Expression, Number, Operand, Reference, Step, apply, one_axis
@@ -158,8 +159,8 @@ def _sum_of_one_hot(whole: Apply) -> Expression | None:
 
 def _sum_of_one_entry(whole: Apply) -> Expression | None:
     """A sum along a column that has a number in one place, and zeros elsewhere: that number."""
-    inner, axis = whole.operands[0], whole.settings.get("axis")
-    axes = range(inner.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    inner = whole.operands[0]
+    axes = all_axes(whole.settings.get("axis"), inner.ndim)
     is_all = math.prod(inner.shape[a] for a in axes) == math.prod(inner.shape)
     if not is_all or not applies(inner, indexing.assemble):
         return None

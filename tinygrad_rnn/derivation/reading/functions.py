@@ -71,13 +71,7 @@ def as_function(draft: Draft, quantity: Quantity, equation: Equation) -> Express
 
 
 def as_known(draft: Draft, steps: Steps, whole: Expression) -> Expression | None:
-    """The function that gives the same, of the first value that all of an expression is computed from.
-
-    Args:
-        draft: the forward pass.
-        steps: the steps at which the expression is read.
-        whole: the expression.
-    """
+    """The function that gives the same, of the first value that all of an expression is computed from."""
     for written in reversed(list(_ways_to_write(draft, steps, whole))):
         found = _known(written)
         if found is not None:
@@ -188,13 +182,7 @@ def _along_axes(shape: Shape) -> Functions:
 
 
 def _is_same(found: Draws, expected: Draws, rounding: float) -> bool:
-    """Return True for the same numbers near 0 up to rounding; far away, where a result overflowed, any will do.
-
-    Args:
-        found: the results.
-        expected: those of a function.
-        rounding: the error of a difference near 0 of the numbers that are drawn there.
-    """
+    """Return True for the same numbers near 0 up to rounding; far away, where a result overflowed, any will do."""
     near = len(found) // 2
     for number, (f, e) in enumerate(zip(found, expected)):
         alike = np.abs(f - e) <= (1e-12 if number < near else 1e-2) * np.abs(e) + rounding

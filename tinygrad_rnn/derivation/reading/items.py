@@ -255,13 +255,10 @@ def _is_recorded(a: Any) -> bool:
 
 def takes_all(index: Any, shape: tuple[int, ...]) -> bool:
     """Return True for an index that selects the whole array."""
-    index = index if isinstance(index, tuple) else (index,)
-    if not all(isinstance(part, slice) or part is Ellipsis for part in index) or index.count(Ellipsis) > 1:
-        return False
-    at = index.index(Ellipsis) if Ellipsis in index else len(index)
-    after = index[at + 1 :]
-    sizes = (*shape[:at], *shape[len(shape) - len(after) :])
-    return all(part.indices(n) == (0, n, 1) for part, n in zip((*index[:at], *after), sizes))
+    parts = indexing.spelled_out(index, len(shape))
+    return len(parts) == len(shape) and all(
+        isinstance(part, slice) and part.indices(n) == (0, n, 1) for part, n in zip(parts, shape)
+    )
 
 
 def cleaned(

@@ -24,10 +24,6 @@ class Vjp:
     """An operation's vjp by one argument, as an operation itself: of the cotangent, the result and the arguments.
 
     It stands where a rule can't be written in lines; it runs the rule.
-
-    Args:
-        operation: the operation.
-        argument: the number of the argument.
     """
 
     def __init__(self, operation: Any, argument: int) -> None:
@@ -59,12 +55,7 @@ def _by_rule(operation: Any, argument: int, g: Any, ans: Any, args: Sequence[Any
 
 
 class Results:
-    """The cotangents of an operation with several results, as the tuple that its rule takes.
-
-    Args:
-        places: the results that have a cotangent.
-        count: the number of results.
-    """
+    """The cotangents of an operation with several results, as the tuple that its rule takes."""
 
     name = "results"
 

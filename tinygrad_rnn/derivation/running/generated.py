@@ -25,11 +25,7 @@ class Run(NamedTuple):
 
 
 def function_of(text: str) -> Callable[..., dict[str, Any]]:
-    """The function of a text, changed to return all its variables instead of its result.
-
-    Args:
-        text: a module with one function.
-    """
+    """The function of a text, changed to return all its variables instead of its result."""
     name = f"<derivation {hash(text)}>"
     module = ast.parse(text, name)
     function = module.body[-1]

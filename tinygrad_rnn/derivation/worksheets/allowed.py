@@ -32,13 +32,7 @@ class WrongShape(Unreadable):
 
 
 class AtSteps:
-    """A value that exists at each step: ``h[t - 1]``; ``h`` alone means the value at the current step.
-
-    Args:
-        name: its name.
-        steps: the steps at which it has a value.
-        value: its value at a step.
-    """
+    """A value that exists at each step: ``h[t - 1]``; ``h`` alone means the value at the current step."""
 
     def __init__(self, name: str, steps: tuple[int, ...], value: Callable[[int], Any]) -> None:
         self.name, self.steps, self.value = name, steps, value
@@ -57,11 +51,7 @@ class AtSteps:
 
 
 class Once:
-    """A value without steps, computed when it is first read.
-
-    Args:
-        read: returns the value.
-    """
+    """A value without steps, computed when it is first read."""
 
     def __init__(self, read: Callable[[], Any]) -> None:
         self.read = read

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...autodiff.rules import activations, elementwise, linalg, reductions, shape
+from ...autodiff.rules.axes import all_axes
 from ..equations.arithmetic import is_difference, is_negative, is_product, is_sum, terms_of
 from ..equations.entries import Unit
 from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Rows, Sum
@@ -20,14 +21,7 @@ SLOPES = {elementwise.tanh: "tanh' = 1 - {}²", activations.logistic: "σ' = {} 
 
 
 def reasons(quantity: Quantity, expression: Expression, forward: list[Quantity], last: int | None) -> tuple[str, ...]:
-    """The reasons for the form of a derivative's line.
-
-    Args:
-        quantity: the derivative.
-        expression: the right-hand side.
-        forward: the quantities of the forward pass.
-        last: the last step, T.
-    """
+    """The reasons for the form of a derivative's line."""
     writer = TextWriter(last)
     found = [*_view(quantity, forward, writer), *_paths(quantity, expression, writer)]
     for part in parts(expression):
@@ -150,10 +144,8 @@ def _summed_over(term: Expression) -> Iterator[tuple[int, ...]]:
     """The lengths of the axes over which the sums in a term run."""
     for part in parts(term):
         if applies(part, reductions.sum):
-            axis = part.settings.get("axis")
-            axis = tuple(range(part.operands[0].ndim)) if axis is None else axis
-            axes = axis if isinstance(axis, tuple) else (axis,)
-            yield tuple(part.operands[0].shape[a] for a in axes)
+            (summed,) = part.operands
+            yield tuple(summed.shape[a] for a in all_axes(part.settings.get("axis"), summed.ndim))
 
 
 def _batches(forward: list[Quantity]) -> set[tuple[int, ...]]:

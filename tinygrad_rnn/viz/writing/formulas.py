@@ -67,13 +67,7 @@ GENERAL_DERIVATIVE = "ā = (∂y/∂a)ᵀ ȳ"
 
 
 class Equation(NamedTuple):
-    """``left = right``, one for each named value of a lane.
-
-    Attributes:
-        name: the name of the value.
-        left: the value.
-        right: its definition.
-    """
+    """``left = right``, one for each named value of a lane."""
 
     name: str
     left: Expression
