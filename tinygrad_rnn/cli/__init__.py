@@ -33,7 +33,7 @@ COMMANDS = {
     "completion": "a script by which bash, zsh or fish completes commands",
 }
 MODULES = {"eval": "evaluate"}
-"""The modules of commands whose name is taken. ``add_to(commands, about)`` of a module declares its command."""
+"""The modules of commands whose name is taken. A module has ``DESCRIPTION``, ``add_options(parser)`` and ``run``."""
 
 
 def build_parser(wanted: Container[str] = COMMANDS) -> argparse.ArgumentParser:
@@ -47,10 +47,14 @@ def build_parser(wanted: Container[str] = COMMANDS) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, about in COMMANDS.items():
+        command = commands.add_parser(name, help=about)
         if name in wanted:
-            importlib.import_module(f".{MODULES.get(name, name)}", __name__).add_to(commands, about)
-        else:
-            commands.add_parser(name, help=about)
+            module = importlib.import_module(f".{MODULES.get(name, name)}", __name__)
+            command.description = module.DESCRIPTION
+            if "\n\n" in module.DESCRIPTION:  # paragraphs, and tables in them
+                command.formatter_class = argparse.RawDescriptionHelpFormatter
+            module.add_options(command)
+            command.set_defaults(run=module.run)
     return parser
 
 

@@ -23,15 +23,14 @@ from .peers import torch_is_there, torch_step
 
 LEAST_SECONDS, LEAST_STEPS = 1.0, 5
 
+DESCRIPTION = (
+    "Time one training step (forward, backward, all gradients) of a layer in float32: eager, compiled, "
+    "and PyTorch's own layer if it is installed."
+)
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "bench",
-        help=about,
-        description="Time one training step (forward, backward, all gradients) of a layer in float32: eager, compiled, "
-        "and PyTorch's own layer if it is installed.",
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("--cell", choices=[*CELLS, "all"], default="all", help="(default: all)")
     parser.add_argument("--units", type=o.size, default=128, help="size of the state (default: %(default)s)")
     parser.add_argument("--inputs", type=o.size, default=64, help="size of the inputs (default: %(default)s)")
@@ -40,7 +39,6 @@ def add_to(commands: Any, about: str) -> None:
     parser.add_argument("--threads", type=o.threads, default=1, help="for matrix products (default: %(default)s)")
     o.add_seed(parser)
     o.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

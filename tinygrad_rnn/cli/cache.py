@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from ..compiler.runtime import code_folder
 from . import options as o
 
+DESCRIPTION = "Print the folder in which machine code is kept, its size, its limit, and the number of entries."
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "cache",
-        help=about,
-        description="Print the folder in which machine code is kept, its size, its limit, and the number of entries.",
-        epilog=f"The environment variable {code_folder.LIMIT_VARIABLE} sets the limit in MiB "
-        f"({code_folder.LIMIT_MIB:g} by default). Beyond it, the entries used longest ago are deleted first.",
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.epilog = (
+        f"The environment variable {code_folder.LIMIT_VARIABLE} sets the limit in MiB "
+        f"({code_folder.LIMIT_MIB:g} by default). Beyond it, the entries used longest ago are deleted first."
     )
     parser.add_argument("--clear", action="store_true", help="delete all of it; it is made again when it is needed")
     o.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from .references import found, module_and_name, users_code
 
 WRITERS: dict[str, Callable[[Report], str]] = {".md": Report.markdown, ".html": comparison_page, ".txt": Report.text}
 
-ABOUT = """\
+DESCRIPTION = """\
 Compare gradients derived by hand with autograd, with finite differences as the referee. The exit status is 0 if they
 agree and 1 if they don't.
 
@@ -37,14 +37,8 @@ b, c in the dict, the six inputs (6, 3), and the targets (3, 3) of the steps 4, 
 """
 
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "compare",
-        help=about,
-        description=ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("derivation", metavar="DERIVATION", help="module:function or file.py:function")
     parser.add_argument("--loss", metavar="REFERENCE", help="the loss, if it is elsewhere")
     parser.add_argument("--tolerance", type=o.positive, help="the largest relative error of equal gradients")
@@ -53,7 +47,6 @@ def add_to(commands: Any, about: str) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     parser.add_argument("--quiet", action="store_true", help="print one sentence only")
     o.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

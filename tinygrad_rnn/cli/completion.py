@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import Any
 
 from ..autodiff.extras import optional
 
@@ -15,18 +14,16 @@ WHERE = {
     "fish": "tinygrad-rnn completion fish > ~/.config/fish/completions/tinygrad-rnn.fish",
 }
 
+DESCRIPTION = (
+    "Print a script by which a shell completes commands and options. Keep it where the shell looks: "
+    + "; ".join(WHERE.values())
+    + "."
+)
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "completion",
-        help=about,
-        description="Print a script by which a shell completes commands and options. Keep it where the shell looks: "
-        + "; ".join(WHERE.values())
-        + ".",
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("shell", choices=SHELLS, help="the shell that it is for")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -25,17 +25,16 @@ FORMS: dict[str, Any] = {
 ENDINGS = {"": "text", ".txt": "text", ".tex": "latex", ".md": "markdown", ".html": "html", ".py": "source",
            ".ipynb": "notebook"}  # fmt: skip
 
+DESCRIPTION = (
+    f"Write out backpropagation through time of {NAMES}; or of module:name (or "
+    "file.py:name): a loss that your code recorded; a function loss(parameters, *data), with "
+    "parameters, and data if there is any, in the same file; or a cell, with xs and, if it has no initial "
+    "state, state in the same file."
+)
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "derive",
-        help=about,
-        description=f"Write out backpropagation through time of {NAMES}; or of module:name (or "
-        "file.py:name): a loss that your code recorded; a function loss(parameters, *data), with "
-        "parameters, and data if there is any, in the same file; or a cell, with xs and, if it has no initial "
-        "state, state in the same file.",
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_network(parser)
     form = parser.add_mutually_exclusive_group()
     for name, about in (
@@ -61,7 +60,7 @@ def add_to(commands: Any, about: str) -> None:
         help="one product over all steps for each weight, instead of one for each step",
     )
     parser.add_argument("--columns", action="store_true", help="with vectors as columns, as most articles have them")
-    worksheet.add_to(parser)
+    worksheet.add_options(parser)
     parser.add_argument(
         "--out",
         metavar="FILE",
@@ -69,7 +68,6 @@ def add_to(commands: Any, about: str) -> None:
         f"{', '.join(filter(None, ENDINGS))}",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

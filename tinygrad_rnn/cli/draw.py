@@ -19,15 +19,14 @@ from .references import given_by
 AS_THEY_ARE = ("level", "view", "direction", "shapes", "values", "gradients", "color", "formulas", "title")
 """The options that ``draw`` takes under the same names."""
 
+DESCRIPTION = (
+    f"Draw one of {NAMES}; or module:name (or file.py:name): a loss that your code "
+    "recorded, or a function without arguments that returns one."
+)
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "draw",
-        help=about,
-        description=f"Draw one of {NAMES}; or module:name (or file.py:name): a loss that your code "
-        "recorded, or a function without arguments that returns one.",
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     add_network(parser)
     parser.add_argument("--level", choices=CHOICES["level"], default="op", help="the meaning of a box (default: op)")
     parser.add_argument("--view", choices=CHOICES["view"], default="unrolled", help="(default: unrolled)")
@@ -43,7 +42,6 @@ def add_to(commands: Any, about: str) -> None:
     parser.add_argument("--out", metavar="FILE", help=f"where to: .{', .'.join(FORMATS)} (default: NETWORK.svg)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     parser.add_argument("--quiet", action="store_true", help="don't say where it was written")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

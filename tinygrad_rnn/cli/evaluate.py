@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -15,19 +14,15 @@ from . import options as o
 from .places import Complaint
 from .training_folder import TrainingFolder, bits_per_symbol, read_model
 
+DESCRIPTION = "Print the number of bits that a trained model needs for each character (or word) of a text."
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "eval",
-        help=about,
-        description="Print the number of bits that a trained model needs for each character (or word) of a text.",
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     o.add_model(parser)
     parser.add_argument("text", nargs="?", metavar="FILE", help="a text (default: the unseen end of its own)")
     o.add_encoding(parser)
     o.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

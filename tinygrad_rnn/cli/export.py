@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,19 +12,17 @@ from . import options as o
 from .places import Complaint
 from .training_folder import read_model
 
+DESCRIPTION = (
+    "Write a trained model as an ONNX file. It takes symbols, (T, B) whole numbers, and a state, and "
+    "returns logits and the state to continue from."
+)
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "export",
-        help=about,
-        description="Write a trained model as an ONNX file. It takes symbols, (T, B) whole numbers, and a state, and "
-        "returns logits and the state to continue from.",
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     o.add_model(parser)
     parser.add_argument("out", metavar="FILE", help="the file to write, such as model.onnx; it must not be there yet")
     o.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -24,14 +24,12 @@ EXTRAS = {
 }
 """Optional libraries: the extra that installs each, and its use."""
 
+DESCRIPTION = "Print versions, BLAS, renderers and extras."
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "info", help=about, description="Print versions, BLAS, renderers and extras."
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     o.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from . import options as o
 from .training_folder import read_model
 
+DESCRIPTION = "Print a text that a trained model writes."
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "sample", help=about, description="Print a text that a trained model writes."
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     o.add_model(parser)
     parser.add_argument(
         "--length", type=o.whole(0, o.MOST), default=500, help="number of symbols (default: %(default)s)"
@@ -30,7 +28,6 @@ def add_to(commands: Any, about: str) -> None:
     )
     o.add_seed(parser)
     o.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,7 +7,6 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -19,14 +18,14 @@ from ..report.pages import page
 from . import options as o
 from .places import Complaint, claim, output_folder
 
+DESCRIPTION = __doc__
 FOLDER = "tinygrad_rnn_tour"
 FILES = ["report.html", "unrolled.svg", "comparison.md", "sample.txt"]
 SHORTEST_TEXT = 2_000  # characters: enough for one batch of 32 streams, 50 steps each, and for validation
 
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser("tour", help=about, description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("text", nargs="?", metavar="FILE", help="text to learn (default: Python's own documentation)")
     parser.add_argument("--out", metavar="FOLDER", help=f"where to write (default: {FOLDER}, or the next free one)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
@@ -34,7 +33,6 @@ def add_to(commands: Any, about: str) -> None:
     parser.add_argument("--seconds", type=o.positive, default=25.0, help="how long to train (default: %(default)g)")
     o.add_seed(parser)
     o.add_quiet(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -46,15 +46,14 @@ TYPES: dict[str, Callable[[str], Any]] = {
 }  # fmt: skip
 """The types that check numeric settings, from the command line or from the folder."""
 
+DESCRIPTION = (
+    "Train a language model on a text file, or on the documentation inside Python. The run is saved "
+    "every minute, at the end and on Ctrl-C; --resume continues it, bit for bit as if it had never stopped."
+)
 
-def add_to(commands: Any, about: str) -> None:
-    """Declare the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "train",
-        help=about,
-        description="Train a language model on a text file, or on the documentation inside Python. The run is saved "
-        "every minute, at the end and on Ctrl-C; --resume continues it, bit for bit as if it had never stopped.",
-    )
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("text", nargs="?", metavar="FILE", help="a text (default: Python's own documentation)")
     o.add_encoding(parser)
     parser.add_argument("--out", metavar="FOLDER", help=f"the run's folder (default: {FOLDER}, or the next free one)")
@@ -68,7 +67,6 @@ def add_to(commands: Any, about: str) -> None:
     curve = "number of batches between points of the validation curve (default: an epoch)"
     limits.add_argument("--validate-every", type=o.count, metavar="STEPS", help=curve)
     add_settings(parser.add_argument_group("the model and its training, fixed when the run begins"))
-    parser.set_defaults(run=run)
 
 
 def add_settings(group: Any) -> None:

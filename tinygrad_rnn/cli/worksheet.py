@@ -14,7 +14,7 @@ from .places import Complaint
 ANSWER = re.compile(r"\s*(?P<name>[^=]*[^=\s])\s*=(?!=)(?P<answer>.*)", re.DOTALL)
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--worksheet", action="store_true", help="with some right-hand sides blank, as an exercise")
     parser.add_argument(

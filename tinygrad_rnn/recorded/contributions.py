@@ -61,10 +61,6 @@ class _ByStep(Observer):
 def contributions_by_step(loss: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Contributions]:
     """The contributions of every step to the gradients of a recorded loss.
 
-    Args:
-        loss: the root, one number.
-        parameters: its leaves, by name.
-
     Example:
         >>> import numpy as np
         >>> import tinygrad_rnn as tr

@@ -21,9 +21,9 @@ from .formats.colors import DARK
 from .formats.svg import style_rules, to_svg
 from .options import Options
 from .reading import views
-from .reading.gradients import Measured, contributions_from, norm
+from .reading.gradients import Measured, norm
 from .reading.model import Graph
-from .reading.paths import loss_terms, parameter_names, state_name
+from .reading.paths import loss_terms, parameter_names, state_name, sums_by_place
 from .reading.symbols import number
 from .writing import decorate
 from .writing.formulas import Equation
@@ -138,11 +138,7 @@ def _terms(graph: Graph, starts: Mapping[int, Any], parameters: Mapping[str, int
             use_of.update(dict.fromkeys(edge.uses, place))
     table: dict[int, Any] = {}
     for t, found in starts.items():
-        sums: dict[tuple[str, int | None], Any] = {}
-        for start in found:
-            for use, c in contributions_from(graph.vertices[start.vertex].value, start.gradient, use_of).items():
-                place = use_of[use]
-                sums[place] = c if place not in sums else sums[place] + c
+        sums = sums_by_place(graph, found, use_of)
         rows: dict[str, list[Any]] = {name: [] for name in parameters}
         for (name, step), c in sorted(sums.items(), key=lambda item: (item[0][0], item[0][1] or 0)):
             if name in rows and (step is None or step <= t):

@@ -13,12 +13,7 @@ MOVING = ("index", "indices", "starts")  # settings that may differ from step to
 
 
 def grouped(items: Iterable[Item], parts: Mapping[Item, tuple[list[Any], dict[str, Any]]]) -> list[list[Item]]:
-    """The groups of Items with the same role, one at each step, in the order of their first Items.
-
-    Args:
-        items: the operations, in the order of recording, with their steps.
-        parts: the operands and the settings of each Item.
-    """
+    """The groups of Items with the same role, one at each step, in the order of their first Items."""
     kinds: dict[Any, dict[Any, list[Item]]] = {}
     for item in items:
         if item.step is None:

@@ -20,9 +20,6 @@ def join_equal(quantities: list[Quantity]) -> dict[Quantity, Quantity]:
     Values that are alike at some steps only, such as two states that begin at zero, stay apart. So do values to which
     the model gives different names.
 
-    Args:
-        quantities: the quantities in the order of recording.
-
     Returns:
         For each quantity that was removed, the one that stands in its place.
     """

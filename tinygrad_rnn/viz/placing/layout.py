@@ -166,10 +166,7 @@ class _Layout:
             y = self.plan.track_y[row, ("bus", i)]
             start = [(self.plan.margin_right, first)] if row == rows[0] else [(riser, first), (riser, y)]
             name = f"n{i}"
-            for lit in (
-                True,
-                False,
-            ):  # the highlighted part ends at its last tap; the rest of the line continues from there
+            for lit in (True, False):  # the highlighted part ends at its last tap, where the rest begins
                 ends = [(self.tap_x[n], n) for n, edge in taps[row] if edge.lit == lit]
                 if not ends or max(ends)[0] <= start[-1][0]:
                     continue
@@ -349,7 +346,9 @@ class _Layout:
         leaving, arriving = plan.column_of(edge.source), plan.column_of(edge.target)
         offset = plan.channel_x(edge)
         if source is target and plan.is_outermost(edge.source, edge.source_key, side):
-            self._draw_self_loop(n, edge, leaving.right + offset)
+            x, right = leaving.right + offset, source.x + source.width / 2
+            up, down = source.y - source.height * 0.25, source.y + source.height * 0.25
+            self._run(n, edge, [(right, up), (x, up), (x, down), (right, down)])
             return
         x_out = leaving.right + offset if direction > 0 else leaving.left - leaving.channel + offset
         x_in = arriving.right + offset if side > 0 else arriving.left - arriving.channel + offset
@@ -373,12 +372,6 @@ class _Layout:
             x = target.x - target.width * 0.34
             points += [(x_out, y), (x, y), (x, target.y + target.height / 2)]
         self._run(n, edge, points)
-
-    def _draw_self_loop(self, n: int, edge: Edge, x: float) -> None:
-        """Draw the loop of a box that hands its value to itself, a step later."""
-        box = self.boxes[edge.source]
-        right, up, down = box.x + box.width / 2, box.y - box.height * 0.25, box.y + box.height * 0.25
-        self._run(n, edge, [(right, up), (x, up), (x, down), (right, down)])
 
     def _run(self, n: int, edge: Edge, points: list[Point]) -> None:
         """Draw a line from step to step; in a rolled view, it has its name, and is dotted if only one step uses it."""

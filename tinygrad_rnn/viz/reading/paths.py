@@ -8,7 +8,7 @@ backward walk that starts at ``L_t``, so they add up to its gradient exactly.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from ...autodiff.graph import Node
 from .gradients import Measured, contributions_from, norm
 from .model import Graph
 from .symbols import number, subscript
+
+P = TypeVar("P")
 
 
 class Highlight(NamedTuple):
@@ -148,12 +150,7 @@ def terms(graph: Graph, starts: list[Start], leaf: int, wanted: Highlight) -> li
     for edge in graph.edges:
         if edge.source == leaf and edge.lit:
             step_of.update(dict.fromkeys(edge.uses, graph.vertices[edge.target].step))
-    sums: dict[int | None, Any] = {}
-    for start in starts:
-        contributions = contributions_from(graph.vertices[start.vertex].value, start.gradient, step_of)
-        for use, c in contributions.items():
-            step = step_of[use]
-            sums[step] = c if step not in sums else sums[step] + c
+    sums = sums_by_place(graph, starts, step_of)
     state = state_name(graph, leaf)
     shape = np.shape(getattr(graph.vertices[leaf].value, "_data", 0.0))
     found = []
@@ -161,6 +158,16 @@ def terms(graph: Graph, starts: list[Start], leaf: int, wanted: Highlight) -> li
         value = sums[step].assembled(shape) if hasattr(sums[step], "assembled") else sums[step]
         found.append(Term(step, _formula(wanted, step, state), norm(value), value))
     return found
+
+
+def sums_by_place(graph: Graph, starts: Iterable[Start], place_of: Mapping[tuple[Node, int], P]) -> dict[P, Any]:
+    """The contributions of a loss to uses of parameters, added up by what each use belongs to, such as a step."""
+    sums: dict[P, Any] = {}
+    for start in starts:
+        for use, c in contributions_from(graph.vertices[start.vertex].value, start.gradient, place_of).items():
+            place = place_of[use]
+            sums[place] = c if place not in sums else sums[place] + c
+    return sums
 
 
 def term_lines(wanted: Highlight, found: list[Term]) -> list[str]:

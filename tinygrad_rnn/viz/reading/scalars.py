@@ -6,7 +6,6 @@ derived, but recorded, by an engine that knows no arrays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,16 +39,15 @@ def as_scalars(roots: list[Node]) -> list[Node]:
     with resumed(context.scope):  # the nodes' own scopes end with the loop
         for node in nodes:
             context.scope = node.scope
-            known[node] = _leaf(node, replaced) if node.op is None else _run_again(node, known)
+            if node.op is None:
+                known[node] = scalars(replaced.get(node, node._data), node.requires_grad, node.name)
+            else:
+                known[node] = _run_again(node, known)
             _label(known[node], node)
     found: list[Node] = [root for root in roots if not isinstance(root, Tensor)]
     for root in tensors:
         found += [element for element in np.ravel(known.get(root, ())) if isinstance(element, Scalar)]
     return found or roots
-
-
-def _leaf(node: Any, replaced: Mapping[Node, Any]) -> Any:
-    return scalars(replaced.get(node, node._data), node.requires_grad, node.name)
 
 
 def _run_again(node: Any, known: dict[Node, Any]) -> Any:

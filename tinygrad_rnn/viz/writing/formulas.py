@@ -164,9 +164,11 @@ class _Equations:
     def _expression(self, i: int, head: int, depth: int) -> Expression:
         vertex = self.graph.vertices[i]
         if i != head:
-            elsewhere = (vertex.step, vertex.lane) != (self.graph.vertices[head].step, self.graph.vertices[head].lane)
-            if vertex.title or not vertex.symbol or i in self.names or elsewhere:
-                return self._named_or_whole(i, head)
+            if vertex.title or not vertex.symbol or i in self.names:
+                return self._symbol(i, head)
+            here = self.graph.vertices[head]
+            if (vertex.step, vertex.lane) != (here.step, here.lane):
+                return ELLIPSIS
         if depth > DEEPEST:
             return ELLIPSIS
         if vertex.symbol == "":  # a wire: what it selects
@@ -190,13 +192,6 @@ class _Equations:
                 operands.append(Number(plain) if plain is not None else ELLIPSIS)
         shape = np.shape(getattr(node, "data", 0.0))
         return Apply(_operation_on_arrays(node.op, settings), tuple(operands), settings, shape)
-
-    def _named_or_whole(self, i: int, head: int) -> Expression:
-        """A value from elsewhere, by its name; a value of another step without a name, by its definition."""
-        vertex = self.graph.vertices[i]
-        if vertex.title or i in self.names or not vertex.symbol:
-            return self._symbol(i, head)
-        return ELLIPSIS
 
 
 def _operation_on_arrays(op: Any, settings: dict[str, Any]) -> Any:

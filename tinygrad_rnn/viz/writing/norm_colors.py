@@ -30,13 +30,7 @@ class GradientScale:
 
     def text(self, norm: float | None) -> str:
         """The norm as text: two digits, or the sign for zero, infinity, NaN or a missing gradient."""
-        if norm is None:
-            return MISSING
-        if math.isnan(norm):
-            return "NaN"
-        if math.isinf(norm):
-            return "∞"
-        return "0" if norm == 0 else number(float(f"{norm:.1e}"))
+        return MISSING if norm is None else number(float(f"{norm:.1e}"))
 
     def fill(self, norm: float | None) -> str:
         """The colour of a norm."""

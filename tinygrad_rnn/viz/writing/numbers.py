@@ -40,11 +40,8 @@ def gradient_lines(g: Any) -> list[str]:
     if isinstance(g, tuple):
         parts = [part for part in g if part is not None]
         return [f"∇ of {len(parts)} results"]
-    array = np.asarray(g, dtype=np.float64)
-    if array.size <= MOST_NUMBERS:
-        first, *rest = _rows(array)
-        return [f"∇ {first}", *rest]
-    return [f"∇ norm {number(np.linalg.norm(array.ravel()))}"]
+    first, *rest = contribution_lines(g)
+    return [f"∇ {first}", *rest]
 
 
 def contribution_lines(c: Any) -> list[str]:
