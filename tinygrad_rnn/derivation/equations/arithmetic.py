@@ -10,6 +10,7 @@ import numpy as np
 
 from ...autodiff.rules import elementwise, shape
 from .expressions import Apply, During, Expression, Number, Sum, apply
+from .making import with_operand
 from .parts import applies, total
 
 # --- products --------------------------------------------------------------------------------------------------------
@@ -96,10 +97,8 @@ def multiplied(whole: Apply) -> Expression | None:
 
 def _number_above(factor: Expression) -> tuple[float, Expression]:
     """The number in front of a quotient, and the quotient without it."""
-    if not isinstance(factor, Apply) or factor.operation is not elementwise.divide:
-        return 1.0, factor
-    above, below = factor.operands
-    if not (is_product(above) and isinstance(above.operands[0], Number)):
+    above, below = factor.operands if applies(factor, elementwise.divide) else (factor, None)
+    if below is None or not (is_product(above) and isinstance(above.operands[0], Number)):
         return 1.0, factor
     return above.operands[0].value, apply(elementwise.divide, product(list(above.operands[1:])), below)
 
@@ -112,15 +111,30 @@ def _is_reciprocal(factor: Expression) -> bool:
 
 def number_of(expression: Expression) -> float | None:
     """The number that an expression is, however it is repeated; None if it is something else."""
-    while applies(expression, shape.broadcast_to):
-        expression = expression.operands[0]
+    expression = _unrepeated(expression)
     is_number = isinstance(expression, Number) and isinstance(expression.value, (int, float))
     return expression.value if is_number else None  # type: ignore[attr-defined]
+
+
+def _unrepeated(expression: Expression) -> Expression:
+    while applies(expression, shape.broadcast_to):
+        expression = expression.operands[0]
+    return expression
 
 
 def over_number(expression: Expression, number: Expression) -> Apply:
     """An expression divided by a number."""
     return Apply(elementwise.divide, (expression, number), {}, expression.shape)
+
+
+def in_front(whole: Apply, place: int = 0) -> Expression | None:
+    """An operation that is linear in an operand, with the operand's sign, or a number that divides it, in front."""
+    operand = whole.operands[place]
+    if is_negative(operand):
+        return negative(with_operand(whole, place, operand.operands[0]))
+    if is_quotient_by_number(operand):
+        return over_number(with_operand(whole, place, operand.operands[0]), operand.operands[1])
+    return None
 
 
 def _same(a: Expression, b: Expression) -> bool:
@@ -129,11 +143,7 @@ def _same(a: Expression, b: Expression) -> bool:
 
 def is_quotient_by_number(expression: Expression) -> bool:
     """Return True for a quotient whose divisor is a number."""
-    return (
-        isinstance(expression, Apply)
-        and expression.operation is elementwise.divide
-        and isinstance(expression.operands[1], Number)
-    )
+    return applies(expression, elementwise.divide) and isinstance(expression.operands[1], Number)
 
 
 def _quotient(expression: Expression) -> tuple[Expression, Expression | None]:
@@ -168,8 +178,7 @@ def _squared(found: list[Expression]) -> list[Expression]:
     squares: list[Expression] = []
     for factor in found:
         if factor in squares:
-            place = squares.index(factor)
-            squares[place] = Apply(elementwise.square, (factor,), {}, factor.shape)
+            squares[squares.index(factor)] = Apply(elementwise.square, (factor,), {}, factor.shape)
         else:
             squares.append(factor)
     return squares
@@ -310,18 +319,14 @@ def _is_zero_beside(term: Expression, terms: list[Expression]) -> bool:
     """Return True for a 0 at some steps, if there are other terms at each of these."""
     if not isinstance(term, During) or not is_zero(term.inner):
         return False
-    zeros = [other for other in terms if isinstance(other, During) and is_zero(other.inner)]
-    others = [other for other in terms if not any(other is zero for zero in zeros)]
-    if not all(isinstance(other, During) for other in others):
-        return True
-    return set(term.steps) <= {t for other in others if isinstance(other, During) for t in other.steps}
+    others = [other for other in terms if not (isinstance(other, During) and is_zero(other.inner))]
+    steps = [other.steps for other in others if isinstance(other, During)]
+    return len(steps) < len(others) or set(term.steps) <= set().union(*steps)
 
 
 def is_zero(term: Expression) -> bool:
     """Return True for 0, also if it is repeated."""
-    while applies(term, shape.broadcast_to):
-        term = term.operands[0]
-    return isinstance(term, Number) and term.value == 0
+    return isinstance(number := _unrepeated(term), Number) and number.value == 0
 
 
 def _doubled(terms: list[Expression]) -> Expression | None:

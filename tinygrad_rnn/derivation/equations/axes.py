@@ -6,7 +6,7 @@ import math
 
 from ...autodiff.rules import elementwise, linalg, reductions, shape
 from ...autodiff.rules.axes import all_axes
-from .arithmetic import is_negative, is_product, is_quotient_by_number, is_zero, negative, product, repeated, scaled
+from .arithmetic import in_front, is_negative, is_product, is_zero, product, repeated, scaled
 from .expressions import Apply, Expression, Number, Stack, Step, apply, one_axis
 from .parts import applies
 
@@ -18,20 +18,18 @@ def looked_at(whole: Apply) -> Expression | None:
     inner = whole.operands[0]
     if inner.shape == whole.shape:
         return inner
-    if isinstance(inner, Apply) and inner.operation is shape.broadcast_to and not inner.operands[0].shape:
+    if applies(inner, shape.broadcast_to) and not inner.operands[0].shape:
         return repeated(inner.operands[0], whole.shape)
     if isinstance(inner, Number):
         return repeated(inner, whole.shape)
-    if whole.operation is shape.reshape and isinstance(inner, Apply) and inner.operation in LOOKS:
+    if whole.operation is shape.reshape and applies(inner, *LOOKS):
         return Apply(shape.reshape, inner.operands, {"shape": whole.shape}, whole.shape)
-    if is_negative(inner):
-        return negative(whole.with_operands(inner.operands))
-    return _vector_product(inner, whole) or _sum_without(inner, whole)
+    return in_front(whole) or _vector_product(inner, whole) or _sum_without(inner, whole)
 
 
 def _sum_without(inner: Expression, whole: Apply) -> Expression | None:
     """A sum over axes whose places are removed afterwards, instead of kept."""
-    if not (isinstance(inner, Apply) and inner.operation is reductions.sum and inner.settings.get("keepdims")):
+    if not (applies(inner, reductions.sum) and inner.settings.get("keepdims")):
         return None
     axes = all_axes(inner.settings.get("axis"), inner.ndim)
     left = tuple(n for i, n in enumerate(inner.shape) if i not in {a % inner.ndim for a in axes})
@@ -41,10 +39,10 @@ def _sum_without(inner: Expression, whole: Apply) -> Expression | None:
 
 def _vector_product(inner: Expression, whole: Apply) -> Expression | None:
     """A vector times a matrix, if the vector had been reshaped to a matrix of one row for this product."""
-    if not (isinstance(inner, Apply) and inner.operation is linalg.matmul and whole.ndim == 1 and inner.ndim == 2):
+    if not (applies(inner, linalg.matmul) and whole.ndim == 1 and inner.ndim == 2):
         return None
     row, matrix = inner.operands
-    while isinstance(row, Apply) and row.operation in LOOKS:
+    while applies(row, *LOOKS):
         row = row.operands[0]
     if row.ndim == 1 and matrix.ndim == 2 and row.shape[0] == matrix.shape[0]:
         return Apply(linalg.matmul, (row, matrix), {}, whole.shape)
@@ -56,9 +54,7 @@ def broadcast(whole: Apply) -> Expression | None:
     inner = whole.operands[0]
     if inner.shape == whole.shape:
         return inner
-    if isinstance(inner, Apply) and inner.operation is shape.broadcast_to:
-        return repeated(inner.operands[0], whole.shape)
-    return None
+    return repeated(inner.operands[0], whole.shape) if applies(inner, shape.broadcast_to) else None
 
 
 def filled(whole: Apply) -> Expression | None:
@@ -75,7 +71,7 @@ def transposed(whole: Apply) -> Expression | None:
     order = list(range(inner.ndim))[::-1] if axes is None else [axis % inner.ndim for axis in axes]
     if order == sorted(order):
         return inner
-    if isinstance(inner, Apply) and inner.operation is shape.transpose and axes is inner.settings.get("axes") is None:
+    if applies(inner, shape.transpose) and axes is inner.settings.get("axes") is None:
         return inner.operands[0]
     if axes is not None and order == sorted(order, reverse=True):
         return Apply(shape.transpose, (inner,), {}, whole.shape)
@@ -92,7 +88,7 @@ def swapped(whole: Apply) -> Expression | None:
     if inner.ndim == 2:
         axes = {whole.settings["axis1"] % 2, whole.settings["axis2"] % 2}
         return inner if len(axes) == 1 else Apply(shape.transpose, (inner,), {}, whole.shape)
-    if isinstance(inner, Apply) and inner.operation is shape.swapaxes and inner.settings == whole.settings:
+    if applies(inner, shape.swapaxes) and inner.settings == whole.settings:
         return inner.operands[0]
     return None
 
@@ -100,13 +96,11 @@ def swapped(whole: Apply) -> Expression | None:
 def taken(whole: Apply) -> Expression | None:
     """A part of a repeated number, of a stack, or of a product whose other factors are numbers."""
     inner = whole.operands[0]
-    if isinstance(inner, Apply) and inner.operation is shape.broadcast_to and not inner.operands[0].shape:
+    if applies(inner, shape.broadcast_to) and not inner.operands[0].shape:
         return repeated(inner.operands[0], whole.shape)
-    if is_negative(inner):
-        return negative(whole.with_operands((inner.operands[0], *whole.operands[1:])))
-    if isinstance(inner, Apply) and is_quotient_by_number(inner):
-        above = whole.with_operands((inner.operands[0], *whole.operands[1:]))
-        return Apply(elementwise.divide, (above, inner.operands[1]), {}, whole.shape)
+    signed = in_front(whole)
+    if signed is not None:
+        return signed
     place = whole.settings["index"]
     if isinstance(inner, Stack) and isinstance(place, Step) and place.sign == 1 and _is_regular(inner.steps):
         return inner.inner.shifted(place.offset + inner.steps[0])
@@ -131,15 +125,9 @@ def put(whole: Apply) -> Expression | None:
     """An assembled array, with signs and divisors of its pieces moved in front."""
     if len(whole.settings["indices"]) > 1:
         return None
-    piece, *places = whole.operands
     if _only_adds_axes(whole.settings["indices"][0]):
-        return Apply(shape.reshape, (piece,), {"shape": whole.shape}, whole.shape)
-    if is_negative(piece):
-        return negative(Apply(whole.operation, (piece.operands[0], *places), whole.settings, whole.shape))
-    if is_quotient_by_number(piece):
-        above = Apply(whole.operation, (piece.operands[0], *places), whole.settings, whole.shape)
-        return Apply(elementwise.divide, (above, piece.operands[1]), {}, whole.shape)
-    return None
+        return Apply(shape.reshape, whole.operands[:1], {"shape": whole.shape}, whole.shape)
+    return in_front(whole)
 
 
 def _only_adds_axes(index: object) -> bool:
@@ -160,11 +148,11 @@ def summed_over(whole: Apply) -> Expression | None:
         return Apply(whole.operation, (inner,), {**whole.settings, "axis": None}, whole.shape)
     if inner.shape and math.prod(inner.shape) == math.prod(whole.shape):  # over axes of length 1
         return Apply(shape.reshape, (inner,), {"shape": whole.shape}, whole.shape)
-    if isinstance(inner, Apply) and inner.operation is elementwise.divide and inner.operands[0].shape == inner.shape:
+    if applies(inner, elementwise.divide) and inner.operands[0].shape == inner.shape:
         above, below = inner.operands
         if _is_the_same_along(axis, below, inner) and (below.ndim < inner.ndim or whole.settings.get("keepdims")):
             return Apply(elementwise.divide, (whole.with_operands((above,)), below), {}, whole.shape)
-    return negative(whole.with_operands(inner.operands)) if is_negative(inner) else None
+    return in_front(whole)
 
 
 def _is_the_same_along(axis: object, part: Expression, whole: Expression) -> bool:
@@ -177,14 +165,9 @@ def _is_the_same_along(axis: object, part: Expression, whole: Expression) -> boo
 
 def matrix_product(whole: Apply) -> Expression | None:
     """A matrix product, with signs and divisors in front; a product with zeros is zero."""
-    a, b = whole.operands
-    if is_zero(a) or is_zero(b):
+    if any(map(is_zero, whole.operands)):
         return repeated(Number(0.0), whole.shape)
-    if is_negative(a):
-        return negative(Apply(whole.operation, (a.operands[0], b), {}, whole.shape))
-    if is_negative(b):
-        return negative(Apply(whole.operation, (a, b.operands[0]), {}, whole.shape))
-    return None
+    return in_front(whole, 0) or in_front(whole, 1)
 
 
 def contracted(whole: Apply) -> Expression | None:

@@ -10,6 +10,7 @@ import numpy as np
 from ...autodiff.rules import elementwise, shape
 from .arithmetic import is_negative, is_quotient_by_number, is_zero, negative, number_of, over_number, product, scaled
 from .expressions import Apply, Expression, Number, apply
+from .parts import applies
 
 OPPOSITES = {np.greater: np.less_equal, np.less: np.greater_equal, np.greater_equal: np.less,
              np.less_equal: np.greater, np.equal: np.not_equal, np.not_equal: np.equal}  # fmt: skip
@@ -31,7 +32,7 @@ def either(whole: Apply) -> Expression | None:
     for condition, other in (whole.operands, whole.operands[::-1]):
         if is_zero(condition):
             return other
-        if isinstance(other, Apply) and other.operation is np.not_equal and other.operands[0] == other.operands[1]:
+        if applies(other, np.not_equal) and other.operands[0] == other.operands[1]:
             return condition
     return None
 
@@ -65,7 +66,7 @@ def chosen(whole: Apply) -> Expression | None:
         return yes if condition.value else no
     if not is_zero(no):
         return None
-    if condition.shape == whole.shape and isinstance(yes, Apply) and yes.operation is shape.broadcast_to:
+    if condition.shape == whole.shape and applies(yes, shape.broadcast_to):
         return where(condition, yes.operands[0])
     number = number_of(yes)
     if number is not None:
@@ -74,7 +75,7 @@ def chosen(whole: Apply) -> Expression | None:
         return negative(where(condition, yes.operands[0]))
     if is_quotient_by_number(yes):
         return over_number(where(condition, yes.operands[0]), yes.operands[1])
-    factors = yes.operands if isinstance(yes, Apply) and yes.operation is elementwise.multiply else ()
+    factors = yes.operands if applies(yes, elementwise.multiply) else ()
     numbers = [factor for factor in factors if isinstance(factor, Number)]
     if numbers:
         return product([*numbers, where(condition, product([f for f in factors if not isinstance(f, Number)]))])
@@ -95,8 +96,7 @@ def bracket(condition: Expression) -> Apply:
 
 def is_masked(expression: Expression) -> bool:
     """Return True for a value where a condition holds, and 0 elsewhere."""
-    is_choice = isinstance(expression, Apply) and expression.operation is elementwise.where
-    return is_choice and is_zero(expression.operands[2])
+    return applies(expression, elementwise.where) and is_zero(expression.operands[2])
 
 
 def masked(whole: Apply) -> Expression | None:

@@ -144,9 +144,6 @@ def _sum_of_one_hot(whole: Apply) -> Expression | None:
     inner, axis = whole.operands[0], whole.settings.get("axis")
     if axis not in (-1, (-1,), inner.ndim - 1, (inner.ndim - 1,)) and not (axis is None and inner.ndim == 1):
         return None
-    if applies(inner, elementwise.divide) and isinstance(inner.operands[1], Number):
-        above = Apply(whole.operation, (inner.operands[0],), whole.settings, whole.shape)
-        return Apply(elementwise.divide, (above, inner.operands[1]), {}, whole.shape)
     factors = inner.operands if applies(inner, elementwise.multiply) else (inner,)
     others = [f for f in factors if not adds_up(f)]
     if len(others) != len(factors) - 1 or any(f.shape[-1:] not in ((), (1,)) for f in others):
@@ -230,7 +227,7 @@ def _side_by_side(whole: Apply) -> Expression | None:
 
 def _place(term: Expression) -> tuple[int, int, int] | None:
     sign = term.operands[0] if applies(term, elementwise.negative) else term
-    if not isinstance(sign, Apply) or sign.operation is not indexing.assemble or len(sign.settings["indices"]) > 1:
+    if not applies(sign, indexing.assemble) or len(sign.settings["indices"]) > 1:
         return None
     index = sign.settings["indices"][0]
     return None if len(sign.operands) > 1 or not _is_plain(index) else part_of_axis(index, sign.shape)
@@ -256,20 +253,15 @@ def _rows_one_by_one(whole: Apply) -> Expression | None:
     """A sum of rows, each in its place: a stack of them."""
     rows: dict[int, Expression] = {}
     for term in whole.operands:
-        if not isinstance(term, Apply) or term.operation is not indexing.assemble:
+        if not applies(term, indexing.assemble):
             return None
-        index = term.settings["indices"]
-        if len(index) > 1 or not isinstance(index[0], int) or len(term.operands) > 1 or index[0] % len_of(term) in rows:
+        first, *others = term.settings["indices"]
+        if others or not isinstance(first, int) or len(term.operands) > 1 or first % term.shape[0] in rows:
             return None
-        rows[index[0] % len_of(term)] = term.operands[0]
+        rows[first % term.shape[0]] = term.operands[0]
     if sorted(rows) != list(range(whole.shape[0])) or any(row.shape != whole.shape[1:] for row in rows.values()):
         return None
     return Apply(shape.stacked, tuple(rows[k] for k in sorted(rows)), {"axis": 0}, whole.shape)
-
-
-def len_of(term: Expression) -> int:
-    """The length of the first axis."""
-    return term.shape[0]
 
 
 # --- outer products --------------------------------------------------------------------------------------------------
@@ -292,7 +284,7 @@ def _outer(whole: Apply) -> Expression | None:
 
 
 def _expanded(expression: Expression, axis: int) -> Expression | None:
-    if not (isinstance(expression, Apply) and expression.operation is shape.expand_dims):
+    if not applies(expression, shape.expand_dims):
         return None
     added = np.atleast_1d(expression.settings["axis"]) % expression.ndim
     return expression.operands[0] if added.tolist() == [axis % expression.ndim] else None

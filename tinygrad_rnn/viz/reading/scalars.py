@@ -27,7 +27,7 @@ def as_scalars(roots: list[Node]) -> list[Node]:
         ValueError: the graph would be too large to look at, or has an operation that Scalars don't know.
     """
     tensors = [root for root in roots if isinstance(root, Tensor)]
-    nodes = ancestors(tensors)
+    nodes: list[Any] = ancestors(tensors)
     nodes.reverse()
     size = sum(node._data.size for node in nodes if isinstance(node, Tensor) and isinstance(node._data, np.ndarray))
     if size > MOST_SCALARS:
