@@ -37,10 +37,6 @@ def _fresh(x: Any) -> Tensor:
     return make_leaf(Argument, x, True, np.float64 if isinstance(x, (int, float)) else None, None)
 
 
-def _plain(x: Any) -> Any:
-    return x._data[()] if isinstance(x, Tensor) else x
-
-
 def _as_tensor(x: Any) -> Tensor:
     return x if isinstance(x, Tensor) else constant(np.array(x))
 
@@ -113,10 +109,6 @@ class _Run:
             leaf.requires_grad = leaf.requires_grad and not leaf.is_leaf
 
 
-def _numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
-    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
-
-
 def value_and_grad(
     f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
@@ -141,13 +133,13 @@ def value_and_grad(
 
     @functools.wraps(f)
     def differentiated(*args: Any, **keywords: Any) -> tuple[Any, Any]:
-        run = _Run(f, args, _numbers(argnums), keywords)
+        run = _Run(f, args, [argnums] if isinstance(argnums, int) else argnums, keywords)
         value, aux = run.result if has_aux else (run.result, None)
         value = _one_number(value)
         gradients = run.gradients([value], [np.ones_like(value._data)])
         run.close()
         found = gradients[0] if isinstance(argnums, int) else tuple(gradients)
-        value = value if run.recorded else _plain(value)
+        value = value if run.recorded else value._data[()]
         return ((value, aux) if has_aux else value), found
 
     return differentiated

@@ -12,7 +12,6 @@ import numpy as np
 
 from ..autodiff.extras import optional
 from ..autodiff.scope import changed
-from ..autodiff.tensor import Tensor
 from ..autodiff.trees import children, leaves, paths, tree_map
 from ..compiler.program.program import Program
 from ..compiler.program.tracing import traced
@@ -87,7 +86,7 @@ def export_onnx(
     """
     onnx = optional("onnx", "onnx", "export_onnx needs onnx")
     arguments = example if type(example) is tuple else (example,)
-    arguments = tree_map(lambda a: a if isinstance(a, (Tensor, np.ndarray)) else _as_array(a), arguments)
+    arguments = tree_map(lambda a: np.asarray(a) if isinstance(a, (int, float, list)) else a, arguments)
     names = input_names(function, arguments)
     by_input = axes_of(function, names, arguments, axes)
     with_steps = by_input if axes is not None else _with_further_steps(by_input, names, arguments)
@@ -103,10 +102,6 @@ def export_onnx(
     with replace_file(path) as file:
         file.write(model.SerializeToString())
     return exported
-
-
-def _as_array(a: Any) -> Any:
-    return np.asarray(a) if isinstance(a, (int, float, list)) else a
 
 
 @contextmanager

@@ -37,14 +37,11 @@ OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
 METRICS: dict[str, Loss] = {"accuracy": accuracy, **LOSSES}
 ELSEWHERE = {
     "bce": "binary_cross_entropy",
-    "bceloss": "binary_cross_entropy",
     "bcewithlogits": "binary_cross_entropy_with_logits",
-    "bcewithlogitsloss": "binary_cross_entropy_with_logits",
     "ce": "cross_entropy",
     "categoricalcrossentropy": "cross_entropy",
     "sparsecategoricalcrossentropy": "cross_entropy",
-    "binarycrossentropy": "binary_cross_entropy",
-    "smoothl1loss": "huber",
+    "smoothl1": "huber",
     "mae": "l1",
     "meanabsoluteerror": "l1",
     "meansquarederror": "mse",
@@ -52,7 +49,7 @@ ELSEWHERE = {
     "acc": "accuracy",
     "momentum": "sgd",
 }
-"""Names that other libraries, or people, use for some of them."""
+"""Names that other libraries, or people, use for some of them, in letters and without "loss" at the end."""
 LIBRARIES = {
     "torch": "PyTorch",
     "keras": "Keras",
@@ -233,7 +230,8 @@ def _named(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     letters, spelt = _letters(name), {_letters(one): one for one in known}
     if letters in spelt:
         return known[spelt[letters]]
-    meant = ELSEWHERE.get(letters) or spelt.get(letters.removesuffix("loss"))
+    short = letters.removesuffix("loss")
+    meant = ELSEWHERE.get(short) or spelt.get(short)
     if meant not in known:
         meant = next((spelt[one] for one in difflib.get_close_matches(letters, spelt, n=1)), None)
     hint = f"; did you mean {meant!r}?" if meant else "."

@@ -224,14 +224,10 @@ def _above(x: Any, bound: Any) -> Any:
     return np.zeros_like(x, dtype=bool) if bound is None else x > bound
 
 
-def _raised(a: Any, lo: Any) -> Any:
-    return a if lo is None else np.maximum(a, lo)
-
-
 _of_clipped = [  # if the bounds cross, the result is the upper one
     lambda g, ans, a, lo, hi: masked(g, ~(_below(a, lo) | _above(a, hi))),
     lambda g, ans, a, lo, hi: masked(g, _below(a, lo) & ~_above(lo, hi)),
-    lambda g, ans, a, lo, hi: masked(g, _above(_raised(a, lo), hi)),
+    lambda g, ans, a, lo, hi: masked(g, _above(a if lo is None else np.maximum(a, lo), hi)),
 ]
 clipped = primitive(lambda a, lo, hi: np.clip(a, lo, hi), _of_clipped, _of_clipped, name="clip", by_element=True)
 

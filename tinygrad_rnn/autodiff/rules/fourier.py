@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, overrides
-from .arrays import array_of
+from .arrays import array_of, in_real_numbers
 from .axes import one_axis
 from .complex_pairs import AWARE, ComplexTensor, imaginary_part, real_part
 
@@ -76,13 +76,8 @@ real_again: Primitive = linear(
 def _rows(a: Any) -> Any:
     """Complex numbers of any kind as (2, ...), floating-point numbers."""
     real, imag = real_part(a), imaginary_part(a)
-    real = _floats(real)
+    real = in_real_numbers(array_of(real))
     return np.stack([real, np.zeros_like(real) if imag is None else imag])
-
-
-def _floats(a: Any) -> Any:
-    a = array_of(a)
-    return a if a.dtype.kind == "f" else a.astype(np.float64)
 
 
 def _resized(a: Any, n: int | None, axis: int) -> Any:
@@ -124,7 +119,7 @@ def _transformed(a: Any, sizes: list[Any], axes: tuple[int, ...], norm: Norm, in
 
 def _of_real_array(a: Any, sizes: list[Any], axes: tuple[int, ...], norm: Norm) -> ComplexTensor:
     """The half of the spectrum of real numbers that determines the whole: of several axes, the last is halved."""
-    a = _floats(a)
+    a = in_real_numbers(array_of(a))
     for n, axis in zip(sizes, axes):
         a = _resized(a, n, axis)
     rows = half_spectrum(a, axis=axes[-1], norm=norm)

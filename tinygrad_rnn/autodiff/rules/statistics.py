@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,7 @@ def reduced_axes_last(a: Any, axes: tuple[int, ...]) -> Any:
     """A, with the axes to reduce joined into the last axis."""
     moved = np.moveaxis(a, sorted(axes), range(a.ndim - len(axes), a.ndim))
     kept = moved.shape[: a.ndim - len(axes)]
-    n = 1
-    for i in axes:
-        n *= a.shape[i]
-    return np.reshape(moved, (*kept, n))
+    return np.reshape(moved, (*kept, math.prod(a.shape[i] for i in axes)))
 
 
 @overrides(np.median)
@@ -271,7 +269,7 @@ def matrix_norm(x: Any, ord: Any, axis: tuple[int, int], keepdims: bool) -> Any:
 @overrides(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     """np.linalg.norm, of vectors or of matrices."""
-    x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    x = in_real_numbers(x)
     if axis is None and ord is None:
         return vector_norm(x, 2, None, keepdims)
     axes = tuple(range(np.ndim(x))) if axis is None else axis if isinstance(axis, tuple) else (int(axis),)
@@ -285,7 +283,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
 
 def norm_of_vectors(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """np.linalg.vector_norm: the elements along the given axes (one, several, or all) are one vector."""
-    x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    x = in_real_numbers(x)
     if axis is not None:
         if not isinstance(axis, (int, np.integer, tuple)):
             raise TypeError("'axis' must be None, an integer or a tuple of integers")

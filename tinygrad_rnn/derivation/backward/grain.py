@@ -112,7 +112,7 @@ class Grain:
     def _read_data_itself(self) -> None:
         """Write data in the place of a state that is nothing else at the steps at which it is read."""
         for quantity, uses in self._uses().items():
-            if all(e.steps and is_slight(e.expression) and _is_data(e.expression) for e in quantity.equations):
+            if all(e.steps and is_slight(e.expression) and any(parts(e.expression, Data)) for e in quantity.equations):
                 for equation, reference, steps in uses:
                     read = set(_read(reference, steps))
                     own = next((e.expression for e in quantity.equations if read.issubset(e.steps)), None)
@@ -268,10 +268,6 @@ def is_free(expression: Expression) -> bool:
         if is_scale or expression.operation in ARRANGES or not expression.operands:
             return all(map(is_free, expression.operands))
     return isinstance(expression, (Reference, Number, Parameter, Data)) or _is_number(expression)
-
-
-def _is_data(expression: Expression) -> bool:
-    return any(parts(expression, Data))
 
 
 def _is_number(expression: Expression) -> bool:

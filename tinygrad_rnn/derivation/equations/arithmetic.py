@@ -240,7 +240,7 @@ def _cancelled(above: tuple[Expression, ...], below: tuple[Expression, ...]) -> 
         if is_quotient_by_number(factor):
             factor, divisor = factor.operands
             number *= divisor.value  # type: ignore[attr-defined]
-        own = factor.operands[0] if _is_square(factor) else factor
+        own = factor.operands[0] if applies(factor, elementwise.square) else factor
         if own in others and not isinstance(factor, Number):
             others.remove(own)
             rest += [own] if own is not factor else []
@@ -249,10 +249,6 @@ def _cancelled(above: tuple[Expression, ...], below: tuple[Expression, ...]) -> 
     if number == 1 and len(others) == len(below):
         return None
     return apply(elementwise.divide, product(rest), scaled(product(others), number))
-
-
-def _is_square(factor: Expression) -> bool:
-    return applies(factor, elementwise.square)
 
 
 def repeated(inner: Expression, wanted: tuple[int, ...]) -> Expression:

@@ -171,7 +171,7 @@ class _Cleaning:
         operation = WRITTEN.get(function) or OVERRIDES.get(function, function)
         if not np.array_equal(again, value) or not (isinstance(operation, Primitive) or operation in PLAIN):
             return self._constants.item(value)
-        if operation is np.equal and not value.any() and _is_recorded(given[0]):
+        if operation is np.equal and not value.any() and isinstance(given[0], Tensor) and given[0].op is not None:
             return False
         for mask in _as_numbers(origin):
             operation, given = elementwise.where, (mask, 1.0, 0.0)
@@ -247,10 +247,6 @@ def _as_numbers(origin: Origin) -> list[Any]:
     masks = [a for a in origin.inputs if isinstance(a, np.ndarray) and a.dtype == np.bool_]
     by_one = origin.function is np.multiply and any(type(a) in (int, float) and a == 1 for a in origin.inputs)
     return masks[:1] if by_one or (origin.function is shape.cast and origin.array.dtype.kind in "iuf") else []
-
-
-def _is_recorded(a: Any) -> bool:
-    return isinstance(a, Tensor) and a.op is not None
 
 
 def takes_all(index: Any, shape: tuple[int, ...]) -> bool:

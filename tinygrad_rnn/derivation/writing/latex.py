@@ -27,13 +27,12 @@ SIGNS = {
 }  # fmt: skip
 
 
-class Latex(Notation):
+class _Latex(Notation):
     r"""LaTeX: ``\Delta_{t} = \frac{\partial L}{\partial h_{t}} \odot \left(1 - {h_{t}}^{2}\right)``."""
 
     has_bars = True
 
     def name(self, base: str, mark: str = "", step: str = "") -> str:
-        """A name; its mark stands above, in brackets."""
         above = f"^{{({name(mark)})}}" if mark else ""
         return f"{name(base)}{above}{self._below(step)}"
 
@@ -41,12 +40,10 @@ class Latex(Notation):
         return f"_{{{step.replace('..', ':')}}}" if step else ""
 
     def number(self, text: str) -> Piece:
-        """A number that is not negative."""
         mantissa, e, exponent = text.partition("e")
         return (rf"{mantissa} \cdot 10^{{{int(exponent)}}}", BY_ELEMENT) if e else (text, ATOM)
 
     def plain(self, text: str) -> str:
-        """Words, steps, indices."""
         if text == "·":
             return r"\cdot"
         if text == "...":
@@ -58,39 +55,30 @@ class Latex(Notation):
         return text if re.fullmatch(r"[-+\w:, ]*", text, re.ASCII) and "_" not in text else rf"\text{{{escaped(text)}}}"
 
     def derivative(self, of: str, by: str, direct: bool = False) -> str:
-        """The derivative of something by something."""
         return rf"\frac{{\partial{'^{+}' if direct else ''} {of}}}{{\partial {by}}}"
 
     def equals(self, left: str, right: str) -> str:
-        """An equation, with ``&`` before the sign that lines are aligned at."""
-        return f"{left} &= {right}"
+        return f"{left} &= {right}"  # lines are aligned at this sign
 
     def bracketed(self, text: str) -> str:
-        """The text in round brackets."""
         return rf"\left({text}\right)"
 
     def listed(self, parts: Sequence[str], mark: str = ", ") -> str:
-        """The parts in square brackets."""
         return rf"\left[{mark.join(parts)}\right]"
 
     def infix(self, sign: str, parts: Sequence[str]) -> str:
-        """Parts with a sign between them."""
         return (f" {SIGNS.get(sign, sign)} " if sign else r"\, ").join(parts)
 
     def fraction(self, above: str, below: str) -> str:
-        """A quotient."""
         return rf"\frac{{{above}}}{{{below}}}"
 
     def power(self, base: str, exponent: str) -> str:
-        """A power; the exponent ``T`` is a transpose."""
         return f"{{{base}}}^{{{TRANSPOSED if exponent == 'T' else exponent}}}"
 
     def taken(self, array: str, index: str) -> str:
-        """A part of an array."""
         return f"{{{array}}}_{{[{index}]}}"
 
     def call(self, function: str, arguments: Sequence[str]) -> str:
-        """A function of something."""
         if function == "sqrt":
             return rf"\sqrt{{{arguments[0]}}}"
         if function == "abs":
@@ -98,7 +86,6 @@ class Latex(Notation):
         return rf"{function_name(function)}\left({', '.join(arguments)}\right)"
 
     def sum_over(self, what: str, inner: str) -> str:
-        """A sum, over all steps, certain ones, or rows."""
         if what == "t":
             return rf"\sum_{{t=1}}^{{T}} {inner}"
         letter, is_range, ends = what.partition(" = ")
@@ -109,22 +96,19 @@ class Latex(Notation):
         return rf"\sum_{{{below}}} {inner}"
 
     def during(self, term: str, steps: str) -> str:
-        """A term that is there at certain steps."""
         return rf"{term}\, [{self.plain(steps)}]"
 
     def cases(self, chosen: str, condition: str, other: str) -> str:
-        """A choice between two values."""
         return rf"\begin{{cases}} {chosen} & {condition} \\ {other} & \text{{otherwise}} \end{{cases}}"
 
     def blank(self, number: int) -> str:
-        """A right-hand side that is left out, as a box."""
         return rf"\boxed{{\quad \text{{({number})}} \quad}}"
 
 
 TRANSPOSED = r"\top"
 
 
-LATEX = Latex()
+LATEX = _Latex()
 
 
 class LatexWriter(TextWriter):

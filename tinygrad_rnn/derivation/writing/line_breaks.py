@@ -23,7 +23,8 @@ def broken(statement: str, width: int) -> list[str]:
     """A statement that is too long, broken after the commas of its outermost brackets, or before its signs."""
     if len(statement) <= width or "  # " in statement:
         return [statement]
-    opening = next((i for i, c in enumerate(statement) if c in "([{" and _closes_at_end(statement, i)), None)
+    openings = (i for i, c in enumerate(statement) if c in "([{" and _closing(statement, i) >= len(statement) - 12)
+    opening = next(openings, None)
     if opening is not None:
         end = _closing(statement, opening)
         pieces = _split(statement[opening + 1 : end])
@@ -47,10 +48,6 @@ def _filled_rows(pieces: list[str], width: int) -> list[str]:
         else:
             rows.append(piece)
     return rows
-
-
-def _closes_at_end(statement: str, opening: int) -> bool:
-    return _closing(statement, opening) >= len(statement) - 12
 
 
 def _closing(statement: str, opening: int) -> int:

@@ -27,14 +27,13 @@ def row(*parts: str) -> str:
     return f"<mrow>{''.join(parts)}</mrow>"
 
 
-class MathML(Notation):
+class _MathML(Notation):
     """MathML: pieces are elements, one or several in a row."""
 
     minus = operator("-")
     has_bars = True
 
     def name(self, base: str, mark: str = "", step: str = "") -> str:
-        """A name, with its mark above it and the step below."""
         letter, accent = letter_and_accent(base)
         head = f"<mi>{escape(printable(letter))}</mi>"
         head = f'<mover accent="true">{head}{operator(ACCENTS[accent])}</mover>' if accent else head
@@ -45,11 +44,9 @@ class MathML(Notation):
         return f"<msub>{head}{below}</msub>" if below else f"<msup>{head}{above}</msup>" if above else head
 
     def vector(self, names: Sequence[str], step: str) -> str:
-        """Several names of one step as one."""
         return f"<msub>{row(self.bracketed(operator(',').join(names)))}{row(self.plain(step))}</msub>"
 
     def number(self, text: str) -> Piece:
-        """A number that is not negative."""
         mantissa, e, exponent = text.partition("e")
         if not e:
             return f"<mn>{escape(text)}</mn>", ATOM
@@ -57,7 +54,6 @@ class MathML(Notation):
         return f"<mn>{escape(mantissa)}</mn>{operator('·')}{power}", BY_ELEMENT
 
     def plain(self, text: str) -> str:
-        """Words, steps, indices: letter by letter."""
         found = []
         for word, number, sign, _, other in TOKEN.findall(text):
             if word and set(word) <= LETTERS:
@@ -73,46 +69,36 @@ class MathML(Notation):
         return "".join(found)
 
     def derivative(self, of: str, by: str, direct: bool = False) -> str:
-        """The derivative of something by something."""
         d = f"<msup>{operator('∂')}{operator('+')}</msup>" if direct else operator("∂")
         return f"<mfrac>{row(d, of)}{row(operator('∂'), by)}</mfrac>"
 
     def equals(self, left: str, right: str) -> str:
-        """An equation."""
         return f"{left}{operator('=')}{right}"
 
     def bracketed(self, text: str) -> str:
-        """The text in round brackets."""
         return row(operator("("), text, operator(")"))
 
     def listed(self, parts: Sequence[str], mark: str = ", ") -> str:
-        """The parts in square brackets."""
         return row(operator("["), operator(mark.strip()).join(parts), operator("]"))
 
     def infix(self, sign: str, parts: Sequence[str]) -> str:
-        """Parts with a sign between them."""
         return operator(sign).join(parts)
 
     def fraction(self, above: str, below: str) -> str:
-        """A quotient."""
         return f"<mfrac>{row(above)}{row(below)}</mfrac>"
 
     def power(self, base: str, exponent: str) -> str:
-        """A power; the exponent ``T`` is a transpose."""
         above = operator("⊤") if exponent == "T" else row(self.plain(exponent))
         return f"<msup>{row(base)}{above}</msup>"
 
     def taken(self, array: str, index: str) -> str:
-        """A part of an array."""
         opening, closing = (f'<mo stretchy="false">{sign}</mo>' for sign in "[]")
         return f"<msub>{row(array)}{row(opening, index, closing)}</msub>"
 
     def entry(self, array: str, place: str) -> str:
-        """An entry of an array, in brackets."""
         return f"<msub>{self.bracketed(array)}{row(self.plain(place))}</msub>"
 
     def call(self, function: str, arguments: Sequence[str]) -> str:
-        """A function of something."""
         if function == "sqrt":
             return f"<msqrt>{arguments[0]}</msqrt>"
         if function == "abs":
@@ -121,26 +107,22 @@ class MathML(Notation):
         return f"<mi>{escape(printable(function))}</mi><mo>&#x2061;</mo>{inside}"
 
     def sum_over(self, what: str, inner: str) -> str:
-        """A sum, over all steps, certain ones, or rows."""
         below = "t = 1..T" if what == "t" else what
         return f"<munder>{operator('∑')}{row(self.plain(below))}</munder>{inner}"
 
     def during(self, term: str, steps: str) -> str:
-        """A term that is there at certain steps."""
         return term + self.listed([self.plain(steps)])
 
     def cases(self, chosen: str, condition: str, other: str) -> str:
-        """A choice between two values."""
         rows = ((chosen, condition), (other, "<mtext>otherwise</mtext>"))
         table = "".join(f"<mtr><mtd>{row(value)}</mtd><mtd>{row(when)}</mtd></mtr>" for value, when in rows)
         return row(operator("{"), f"<mtable>{table}</mtable>")
 
     def blank(self, number: int) -> str:
-        """A right-hand side that is left out, as a box."""
         return f'<mtext style="border: 1px solid; border-radius: 3px; padding: 0.1em 2em">({number})</mtext>'
 
 
-MATHML = MathML()
+MATHML = _MathML()
 
 
 class MathMLWriter(TextWriter):

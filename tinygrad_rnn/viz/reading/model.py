@@ -220,7 +220,7 @@ class _Reader:
         for i, value in enumerate(node.inputs):
             if i in edges:
                 found.append((i, self._followed(value)))
-            elif _is_operand(node, i) and _is_drawn(value):
+            elif _is_operand(node, i) and isinstance(value, (Node, np.ndarray)) and plain_number(value) is None:
                 found.append((i, value))
         return found
 
@@ -473,7 +473,3 @@ def _is_operand(node: Node, argument: int) -> bool:
     """Return True for an argument that is a value, not a setting such as an axis."""
     rules = getattr(node.op, "vjps", None)
     return not isinstance(rules, list) or (argument < len(rules) and rules[argument] is not None)
-
-
-def _is_drawn(value: Any) -> bool:
-    return isinstance(value, (Node, np.ndarray)) and plain_number(value) is None
