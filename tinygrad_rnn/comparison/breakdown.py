@@ -18,6 +18,7 @@ from .lines import Request, read_line
 from .measures import Tolerance, largest
 from .report import Row
 from .rows import Sides
+from .smaller import shortened
 
 SHOWN = 10  # the most columns of a table; beyond, only the first that differ
 LENGTHS = 8  # how many lengths of a sequence to try
@@ -124,7 +125,7 @@ def _first(errors: Mapping[str, float], row: Row, tolerance: Tolerance, latest: 
 def _by_length(sides: Sides) -> list[str]:
     """The shortest sequence for which the two sides differ, if both can be called on shorter ones."""
     for length in range(1, LENGTHS + 1):
-        short = sides.shortened(length)
+        short = shortened(sides, length)
         if short is None:
             return []
         off = [row.name for row in short.wrong]

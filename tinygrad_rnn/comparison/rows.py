@@ -11,7 +11,6 @@ import numpy as np
 
 from ..derivation.derivation import Derivation
 from ..recorded.contributions import contributions_by_step
-from ..recorded.landmarks import Landmarks
 from ..recorded.recording import Recording, record
 from .claims.claims import Claims, read_claims
 from .deriving import derived
@@ -77,22 +76,6 @@ class Sides:
             return replace(self, recording=recording, claims=read_claims(self.manual, recording, values))
         except Exception:  # a user's function may fail in any way at unusual values
             return None
-
-    def shortened(self, length: int) -> Sides | None:
-        """The same sides on a few steps; None if one of them can't be called on these."""
-        data = self.recording.data
-        lengths = list(map(_length, data))
-        T = Landmarks([self.recording.loss]).steps or max(lengths, default=0)
-        timed = [0 < own == T for own in lengths]
-        if length >= T or not any(timed):
-            return None
-        short = self.again(data=[a[:length] if cut else a for a, cut in zip(data, timed)])
-        return short if short is not None and short.claims.are_all_there else None
-
-
-def _length(a: Any) -> int:
-    """The length of an array, or of a list: one of arrays of unequal lengths makes no array."""
-    return len(a) if isinstance(a, (list, tuple)) or np.ndim(a) else 0
 
 
 def _row(recording: Recording, claims: Claims, name: str, autograd: np.ndarray, tolerance: Tolerance) -> Row:

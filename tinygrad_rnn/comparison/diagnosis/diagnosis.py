@@ -21,6 +21,7 @@ from ..measures import ROUNDING, largest
 from ..referee import seconds_of
 from ..report import DIFFERS, Diagnosis, Line, Row
 from ..rows import Sides
+from ..smaller import shortened
 from .arrays import CONSTANT, PENALTY, changed_arrays, in_one_sentence, misshapen
 from .asking_again import still_so, told_apart
 from .equal_instances import with_equal_instances
@@ -37,13 +38,15 @@ from .wrong_line import explain_line
 BESIDE_A_CONVENTION = "; besides, yours has the derivative 0 at a kink, which is a convention and not a mistake."
 SECONDS, SECONDS_OF_A_LARGE_ONE = 10.0, 0.5
 SECONDS_A_PARAMETER = 0.1  # of a large one with many: each layer has lines of its own, which are looked at in turn
-STEPS = 4  # of the shorter sequence that is looked at instead of a long one
+STEPS, INSTANCES = 4, 3  # of the smaller data that are looked at instead of large ones
 SECONDS_FOR_A_BETTER_ONE = 2.0  # answer, once it is known which line of the user's function is wrong
 SEARCHED = 0.8  # the share of the allowed time; the rest is for the work before and after
-# Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
-# from where on not for long, and from where on there is no search without one.
+EVALUATIONS = 10  # of the loss: the search may take as long as they do, as the rest of a comparison does
+# Seconds that one evaluation of the loss takes, as estimated: from where on smaller data are looked at instead,
+# from where on not for long, and from where on there is no search without them.
 DEAR, LONG, TOO_DEAR = 3e-3, 6e-3, 0.05
 USUAL, ONE_EDIT, ALL = "usual", "one edit", "all"  # how much is tried, given what is visible in the arrays
+SMALLER = "The mistake was looked for in the first steps and instances alone."
 TOO_LARGE = "There is no diagnosis for a computation of this size: compare a shorter sequence, or a smaller network."
 
 
@@ -64,17 +67,17 @@ def diagnose(sides: Sides, lines: Sequence[Line], seconds: float | None = None) 
     wrong_line = next((one.name for one in lines if one.verdict == DIFFERS and one.name in sides.claims.lines), None)
     if not sides.wrong and wrong_line is None:
         return found, []
-    cost, limit = seconds_of(sides.recording), SECONDS
+    cost, limit, short = seconds_of(sides.recording), SECONDS, None
     if cost > DEAR:
-        short = sides.shortened(STEPS) if sides.wrong and wrong_line is None else None
+        short = shortened(sides, STEPS, INSTANCES) if sides.wrong and wrong_line is None else None
         if short is not None and [row.name for row in short.wrong] != [row.name for row in sides.wrong]:
             short = None  # it shows less of the mistake
         if short is None and cost > TOO_DEAR:
             return found, [TOO_LARGE]
         if short is None or cost > LONG:
-            limit = min(SECONDS, max(SECONDS_OF_A_LARGE_ONE, SECONDS_A_PARAMETER * len(sides.rows)))
+            limit = max(SECONDS_OF_A_LARGE_ONE, SECONDS_A_PARAMETER * len(sides.rows), EVALUATIONS * cost)
         sides = short or sides
-    budget = Budget(SEARCHED * (limit if seconds is None else seconds))
+    budget = Budget(SEARCHED * (min(limit, SECONDS) if seconds is None else seconds))
     with np.errstate(all="ignore"):  # a wrong line may divide by zero
         try:
             explained, notes = _Case(sides, budget).explained()
@@ -82,7 +85,7 @@ def diagnose(sides: Sides, lines: Sequence[Line], seconds: float | None = None) 
             explained, notes = [], [f"The search for the mistake failed ({type(error).__name__}: {error})."]
         if wrong_line is not None and sides.derived[0] is not None:
             explained += explain_line(sides, wrong_line, budget)
-    return [*found, *explained], notes
+    return [*found, *explained], [*([SMALLER] if short is not None else []), *notes]
 
 
 def _with_numbers(rows: Sequence[Row]) -> list[Row]:

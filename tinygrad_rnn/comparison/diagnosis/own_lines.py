@@ -26,7 +26,9 @@ NOTHING_WRONG = (
     "All that your function assigns is in the derivation, or leads to what is: a right value stands in a wrong place, "
     "a line is missing, or what is returned is wrong."
 )
-MOST_NUMBERS = 3 * 10**5  # in the lines and their parts; more take a tenth of a second to be made
+# Numbers in the derivation's lines and their parts, for a proof and where the mistake has a name: these take a second
+# to be made, and a tenth of one.
+MOST_NUMBERS, MOST_NUMBERS_TO_POINT = 3 * 10**6, 3 * 10**5
 LONGEST = 100  # characters of a line of code that is repeated
 
 
@@ -45,9 +47,13 @@ class OwnLines:
     @cached_property
     def code(self) -> OwnCode | None:
         """The function beside the derivation; None if there is none, or it assigns nothing that can be followed."""
-        is_small = sum(map(count, self.bench.lines)) <= MOST_NUMBERS
-        found = OwnCode(self.sides, self.bench) if self.sides.can_be_asked and is_small else None
+        can_be_made = self.sides.can_be_asked and self._count <= MOST_NUMBERS
+        found = OwnCode(self.sides, self.bench) if can_be_made else None
         return found if found is not None and found.assigned else None
+
+    @cached_property
+    def _count(self) -> int:
+        return sum(map(count, self.bench.lines))
 
     def proved(self, lines: Collection[Line] | None = None) -> Exchange | None:
         """The proof that a line of the function is at fault, if there is one.
@@ -79,7 +85,7 @@ class OwnLines:
 
     def pointer(self, lines: Collection[Line]) -> list[str]:
         """A remark in which line of the function these lines of the derivation are wrong, if that can be proved."""
-        found = self.proved(lines)
+        found = self.proved(lines) if self._count <= MOST_NUMBERS_TO_POINT else None
         return [] if found is None else [f"In your function, {_where(found.place)}, has to give other numbers."]
 
     def suspect(self) -> list[str]:

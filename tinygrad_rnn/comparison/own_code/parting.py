@@ -107,10 +107,16 @@ class OwnCode:
     def suspects(self) -> list[int]:
         """The values that lead to the result and are none of the derivation's, nor of what it computes on its way."""
         known = [self.right.make_up(one.value) for one in self.assigned]
-        lines = Counter(place[:2] for place in self.of_place)
+        several = {line for line, count in Counter(place[:2] for place in self.of_place).items() if count > 1}
         accepted = [is_known is not False or self._adds_right(one) for is_known, one in zip(known, self.assigned)]
+        lines = [one.place[:2] for one in self.assigned]
+        passed_on = {j for i, one in enumerate(self.assigned) for j in one.reads if lines[j] != lines[i]}
+        right_lines = {line for line, is_known in zip(lines, known) if is_known}
+        for j, line in enumerate(lines):  # of a line that assigns several: a step on the way to what is right
+            if line in several & right_lines and j not in passed_on and j not in self.returned:
+                accepted[j] = True
         for i in reversed(range(len(self.assigned))):
-            is_read = lines[self.assigned[i].place[:2]] == 1  # else it may be for what else the line assigns
+            is_read = lines[i] not in several  # else it may be for what else the line assigns
             if is_read and (known[i] or (accepted[i] and known[i] is False)):
                 for j in self.assigned[i].reads:  # another form of what the derivation has: something right comes of it
                     if self.assigned[j].is_whole and known[j] is False:
