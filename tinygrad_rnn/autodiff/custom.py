@@ -149,9 +149,6 @@ def _tangents(found: Any, name: str, args: Any, result: Any) -> Any:
     """The tangents that a rule returned, checked: a tree like the result, of arrays in the same shapes.
 
     A result that is an argument, broadcast, may have the argument's tangent.
-
-    Raises:
-        ValueError: the trees or the shapes differ.
     """
     of_arguments = [np.shape(value_of(leaf)) for leaf in leaves(args)]
     path = paths(result)

@@ -43,7 +43,9 @@ COMPOSED: dict[str, Form] = {
     "log2": ("Mul", ("Log", "a"), 1 / np.log(2)),
     "log_sigmoid": ("Neg", ("Softplus", ("Neg", "a"))),
     "logaddexp": (  # of equals it is written out: the difference of two infinities is no number
-        "Where", ("Equal", "a", "b"), ("Add", "a", np.log(2)),
+        "Where",
+        ("Equal", "a", "b"),
+        ("Add", "a", np.log(2)),
         ("Add", ("Max", "a", "b"), ("Softplus", ("Neg", ("Abs", ("Sub", "a", "b"))))),
     ),
     "not_equal": ("Not", ("Equal", "a", "b")),

@@ -134,11 +134,7 @@ class Derivation:
 
     @cached_property
     def _program(self) -> tuple[Source, Function]:
-        """The text, with its function, which has been run and agrees with the lines.
-
-        Raises:
-            NotWritable: there is no such text.
-        """
+        """The text, with its function, which has been run and agrees with the lines."""
         right = self.gradients(self._values)
         for loops in (True, False):
             source = Source(self.lines, self.names.values(), self.data, self.loss, self._end, loops)

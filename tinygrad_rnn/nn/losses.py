@@ -52,13 +52,7 @@ def reduced(values: Any, reduction: str, count: Any = None, time_axis: int = 0) 
 
 
 class _Counting:
-    """The choice of the single losses that count: all, or those up to each sequence's length.
-
-    Args:
-        shape: the shape of prediction and target, (T, B, ...).
-        lengths: (B,), or None.
-        batch_first: whether the shape is (B, T, ...).
-    """
+    """The choice of the single losses that count: all, or those up to each sequence's length."""
 
     def __init__(self, shape: tuple[int, ...], lengths: Any, batch_first: bool) -> None:
         self.time_axis = 1 if batch_first else 0

@@ -202,7 +202,8 @@ def initial_state_of(cell: Cell, x: Any) -> Any:
         raise NoInitialState(
             f"unroll: {name} has no initial_state(x), so the state before the first step must be given: "
             "state=np.zeros((B, d)), or np.zeros(d) without a batch"
-            + "; or derive its class from nn.Cell, which begins with zeros" * is_object
+            + "; or derive its class from nn.Cell, which begins with zeros"
+            * is_object
         )
     return cell.initial_state(x)
 

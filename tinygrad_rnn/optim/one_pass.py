@@ -143,11 +143,7 @@ class OnePass:
         return new, after
 
     def _run(self, recorded: Recorded, made: list[str], arrays: dict[str, np.ndarray]) -> bool:
-        """Run the operations up to a result on arrays by name: results to write, and given arrays.
-
-        Returns:
-            False if no machine code can be made.
-        """
+        """Run the operations up to a result on arrays by name: results to write, and given arrays."""
         from ..compiler.runtime.failures import MachineCodeFailed  # imported only here: without machine code
         from ..compiler.runtime.threads import run_rows  # no compiler is needed
 

@@ -27,6 +27,7 @@ from ..equations.expressions import (
     Steps,
     Sum,
     apply,
+    are_consecutive,
     indexed_operands,
 )
 from ..equations.order import in_order
@@ -54,13 +55,7 @@ class Term(NamedTuple):
 
 
 class _Adjoint:
-    """The derivative by one target, as far as it is known.
-
-    Attributes:
-        made: the quantity that it becomes.
-        steps: the steps at which the loss depends on the target.
-        terms: the contributions.
-    """
+    """The derivative by one target, as far as it is known."""
 
     def __init__(self, made: Quantity) -> None:
         self.made = made
@@ -149,11 +144,7 @@ def uses(expression: Expression) -> Iterator[tuple[Used, int]]:
 def _find_steps(
     quantities: list[Quantity], of: Mapping[Target, _Adjoint], held: Collection[Quantity]
 ) -> list[Quantity]:
-    """Find the steps at which the loss depends on each quantity, by a walk from the last value to the first.
-
-    Returns:
-        The quantities on which it depends, in the order of the walk.
-    """
+    """Find the steps at which the loss depends on each quantity, by a walk from the last value to the first."""
     read = {id(e): [used for used, _ in uses(e.expression)] for q in quantities for e in q.equations}
     walked: dict[Quantity, None] = {}
     for (quantity, t), equation in reversed(in_order((q, e) for q in quantities for e in q.equations).items()):
@@ -228,9 +219,8 @@ def _without_ties(expression: Apply, number: int) -> tuple[Apply, int]:
 
 def _row_of(g: Expression, steps: Steps) -> Expression | None:
     """The row of a stack that belongs to the step, if the steps are regular."""
-    if len(steps) > 1 and abs(steps[1] - steps[0]) == 1:
-        sign = steps[1] - steps[0]
-        if list(steps) == list(range(steps[0], steps[0] + sign * len(steps), sign)):
+    for sign in (1, -1):
+        if len(steps) > 1 and are_consecutive(steps[::sign]):
             return Apply(indexing.getitem, (g,), {"index": Step(-sign * steps[0], sign)}, g.shape[1:])
     return None
 

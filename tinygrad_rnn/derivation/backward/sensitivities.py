@@ -172,9 +172,7 @@ class Moved:
         assert isinstance(used, Reference)
         if used.quantity in self.held and used.shift == -1:
             return self.unit if used.quantity is self.by else None
-        if used.quantity not in self.found:
-            return None
-        return Reference(self.found[used.quantity], used.shift, used.at)
+        return used.to(self.found[used.quantity]) if used.quantity in self.found else None
 
     def _moved(self, quantity: Quantity, equation: Equation) -> Expression:
         """The tangent of a quantity, by one of its equations."""

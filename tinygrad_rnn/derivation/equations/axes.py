@@ -7,7 +7,7 @@ import math
 from ...autodiff.rules import elementwise, linalg, reductions, shape
 from ...autodiff.rules.axes import all_axes
 from .arithmetic import in_front, is_negative, is_product, is_zero, product, repeated, scaled
-from .expressions import Apply, Expression, Number, Stack, Step, apply, one_axis
+from .expressions import Apply, Expression, Number, Stack, Step, apply, are_consecutive, one_axis
 from .parts import applies
 
 LOOKS = {shape.reshape, shape.squeeze, shape.expand_dims}
@@ -102,15 +102,11 @@ def taken(whole: Apply) -> Expression | None:
     if signed is not None:
         return signed
     place = whole.settings["index"]
-    if isinstance(inner, Stack) and isinstance(place, Step) and place.sign == 1 and _is_regular(inner.steps):
+    if isinstance(inner, Stack) and isinstance(place, Step) and place.sign == 1 and are_consecutive(inner.steps):
         return inner.inner.shifted(place.offset + inner.steps[0])
     if isinstance(place, Step) and is_product(inner):
         return _row_of_each(inner, whole)
     return None
-
-
-def _is_regular(steps: tuple[int, ...]) -> bool:
-    return steps == tuple(range(steps[0], steps[0] + len(steps)))
 
 
 def _row_of_each(inner: Expression, whole: Apply) -> Expression | None:

@@ -25,6 +25,11 @@ ARRIVING = "dL_d"  # how the names of data begin that are derivatives, which arr
 OF_MANY = {elementwise.add: np.add, elementwise.multiply: np.multiply}
 
 
+def are_consecutive(steps: Steps) -> bool:
+    """Return True for steps without a gap, in their order: 2, 3, 4."""
+    return steps == tuple(range(steps[0], steps[0] + len(steps)))
+
+
 class Step(NamedTuple):
     """A place in an index that moves with the step: ``sign * t + offset``."""
 
@@ -163,6 +168,10 @@ class Reference(Expression):
     def shifted(self, by: int) -> Expression:
         """The same reference moved along, if it is relative to the step."""
         return self if self.shift is None else Reference(self.quantity, self.shift + by)
+
+    def to(self, other: Any) -> Reference:
+        """A reference to another quantity, at the same step."""
+        return Reference(other, self.shift, self.at)
 
     def step(self, t: int | None) -> int | None:
         """The step that it means, seen from step t."""

@@ -57,7 +57,7 @@ def _is_centred_over(s: Expression, r: Expression, of: Reference, axis: Any) -> 
     """Return True for s = x / r, where ``of`` is the derivative by x, a value less its mean over the axis."""
     if not isinstance(of.quantity.adjoint_of, Quantity):
         return False
-    x = Reference(of.quantity.adjoint_of, of.shift, of.at)
+    x = of.to(of.quantity.adjoint_of)
     centred = meaning(x)
     mean = without_axes(centred.operands[1]) if is_difference(centred) else x
     if not applies(mean, reductions.mean) or mean.operands[0] != centred.operands[0]:

@@ -88,7 +88,7 @@ def _probabilities(z: Expression, axis: Any) -> Expression | None:
     softmax = z.quantity.softmax if isinstance(z, Reference) else None
     known = [] if softmax is None else softmaxes_in(softmax)
     if isinstance(z, Reference) and any(axis_of(whole) == axis % z.ndim for whole in known):
-        return Reference(softmax, z.shift, z.at)
+        return z.to(softmax)
     if axis not in (-1, z.ndim - 1):
         return None
     return Apply(log_probabilities.softmax_of, (z,), {"axis": -1}, z.shape)

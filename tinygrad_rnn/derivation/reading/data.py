@@ -50,29 +50,33 @@ class Sequences:
         value = np.asarray(item.value)
         if item.data is not None:
             return self._named(item.data, value)
-        is_uniform = value.dtype.kind == "f" and np.all(value == value.flat[0]) if value.size else True  # such as zeros
-        for name, array in self.given.items() if not is_uniform else ():
-            if array.shape == value.shape and np.array_equal(array, value) and _may_stand_for(array, value):
-                return self._named(name, array)
+        is_real = value.dtype.kind == "f"
+        is_uniform = not value.size or (is_real and np.all(value == value.flat[0]))  # such as zeros
+        if not is_uniform and (found := self._equal(self.given, value)):
+            return found
         if value.ndim == 0:
             return Number(value.item())
         classes = _classes([value])
-        for name, array in self.given.items() if classes else ():
-            if array.dtype.kind in "iu" and array.shape == value.shape[:-1] and np.array_equal(array, classes[0]):
-                return _one_hot_of(self._named(name, array), value.shape)
+        if classes and (found := self._equal(self.given, classes[0])) and found.dtype.kind in "iu":
+            return _one_hot_of(found, value.shape)
         if value.dtype.kind in "iu" and not item.labels and np.array_equal(np.ravel(value), np.arange(value.size)):
             return Constant(value)  # the places along an axis
-        if not item.labels and value.ndim == 2 and value.dtype.kind == "f" and 1 < len(value) == value.shape[1]:
+        if is_real and not item.labels and value.ndim == 2 and 1 < len(value) == value.shape[1]:
             size = value[0, 0].item()
             if size and np.array_equal(value, np.diag(np.full(len(value), size))):
                 return times(Number(size), Constant(np.eye(len(value))))
-        if item.data is None and not value.any() and value.dtype.kind == "f":
+        if is_real and not value.any():
             return Apply(broadcast_to, (Number(0.0),), {"shape": value.shape}, value.shape)
-        if _are_of_two([value]):
-            for name, array in {**self.given, **self.arrays}.items():
-                if array.shape == value.shape and np.array_equal(1 - value, array):
-                    return one_minus(self._named(name, array))
+        if _are_of_two([value]) and (found := self._equal({**self.given, **self.arrays}, 1 - value)):
+            return one_minus(found)
         return self._named(self._free(next(map(_name_of, item.labels), "k")), value)
+
+    def _equal(self, arrays: Mapping[str, np.ndarray], value: np.ndarray) -> Data | None:
+        """The first of these arrays that has this value."""
+        for name, array in arrays.items():
+            if np.array_equal(array, value) and _may_stand_for(array, value):
+                return self._named(name, array)
+        return None
 
     def rows(self, column: Sequence[Any], steps: Sequence[int]) -> list[Expression]:
         """Arrays that differ from step to step."""

@@ -27,14 +27,14 @@ def join_equal(quantities: list[Quantity]) -> dict[Quantity, Quantity]:
 
     def standing(part: Expression) -> Expression | None:
         if isinstance(part, Reference) and part.quantity in joined:
-            return Reference(joined[part.quantity], part.shift, part.at)
+            return part.to(joined[part.quantity])
         return None
 
     plain: dict[Quantity, Quantity] = {}  # equal but for leading axes of length 1: sums over a batch with keepdims
 
     def without_ones(part: Expression) -> Expression | None:
         if isinstance(part, Reference) and part.quantity in plain:
-            return Reference(plain[part.quantity], part.shift, part.at)
+            return part.to(plain[part.quantity])
         if not _keeps_first_axis(part):
             return None
         settings = {"axis": 0, "keepdims": False} if part.ndim > 1 else {}

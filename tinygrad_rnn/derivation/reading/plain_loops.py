@@ -325,13 +325,7 @@ def _directions(items: list[Item], loop: _Loop, reads: Reads) -> list[set[int]]:
 
 
 class _Recursion(NamedTuple):
-    """Loops of the same operations over sequences one after another: their steps are numbered on.
-
-    Attributes:
-        name: the name of the loop that they are.
-        numbers: the numbers of their steps.
-        data: the rows of data that each of them reads.
-    """
+    """Loops of the same operations over sequences one after another: their steps are numbered on."""
 
     name: Any
     numbers: list[int]

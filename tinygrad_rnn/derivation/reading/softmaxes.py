@@ -58,7 +58,7 @@ def as_log_softmax(draft: Draft, quantity: Quantity, equation: Equation) -> Expr
     if not applies(inner, indexing.getitem):
         return _log_softmax(whole)
     logs = draft.after(p.quantity, own.steps, _log_softmax(own.expression)).quantity
-    return inner.with_operands((Reference(logs, p.shift, p.at), *inner.operands[1:]))
+    return inner.with_operands((p.to(logs), *inner.operands[1:]))
 
 
 def _log_softmax(softmax: Apply) -> Expression:

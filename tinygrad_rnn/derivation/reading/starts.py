@@ -107,17 +107,7 @@ def _reads_itself(place: Place, made: Mapping[Quantity, _Made | None]) -> bool:
 def _computed(
     equation: Equation, step: int, made: dict[Quantity, _Made | None], arrays: Mapping[str, np.ndarray]
 ) -> _Made | None:
-    """The result of an equation at a step, from values at hand and others that equations give there.
-
-    Args:
-        equation: the equation.
-        step: the step.
-        made: the values that were computed for this step; None for those that wait for their operands.
-        arrays: the data that expressions read, by name.
-
-    Returns:
-        The result; None if operands don't exist.
-    """
+    """The result of an equation at a step, from values at hand and others that equations give there."""
     reads = list(parts(equation.expression, Reference))
     known = Running({}, arrays)
     for read in reads:

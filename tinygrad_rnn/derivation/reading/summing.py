@@ -107,8 +107,7 @@ def _apart(quantity: Quantity, pieces: list[Steps], draft: Draft) -> list[Quanti
 
 
 def _of_piece(whole: Quantity, piece: Quantity, part: Expression) -> Expression | None:
-    is_own = isinstance(part, Reference) and part.quantity is whole
-    return Reference(piece, part.shift, part.at) if is_own else None  # type: ignore[attr-defined]
+    return part.to(piece) if isinstance(part, Reference) and part.quantity is whole else None
 
 
 def _stand_for(quantity: Quantity, made: dict[int, Quantity], draft: Draft) -> None:

@@ -149,8 +149,6 @@ def _applied(expression: Apply) -> Run:
     function = getattr(operation, "forward", operation)
     operands = [compiled(operand) for operand in expression.operands]
     if operation in OF_MANY:
-        if any(isinstance(operand, During) for operand in expression.operands):
-            return _sum_of_terms(operands)
         return _folded(function, operands)
     settings = expression.settings
     inside = (part for setting in settings.values() for part in innermost(setting))
@@ -165,27 +163,15 @@ def _applied(expression: Apply) -> Run:
     return lambda run, t: function(*[operand(run, t) for operand in operands], **settings)
 
 
-def _sum_of_terms(operands: list[Run]) -> Run:
-    """A sum in which some terms are missing at some steps."""
+def _folded(function: Any, operands: list[Run]) -> Run:
+    """A sum or product of operands, without those that are missing at the step."""
 
-    def summed(run: Running, t: int | None) -> Any:
+    def folded(run: Running, t: int | None) -> Any:
         result = None
         for operand in operands:
             value = operand(run, t)
             if value is not None:
-                result = value if result is None else result + value
-        return result
-
-    return summed
-
-
-def _folded(function: Any, operands: list[Run]) -> Run:
-    first, *others = operands
-
-    def folded(run: Running, t: int | None) -> Any:
-        result = first(run, t)
-        for other in others:
-            result = function(result, other(run, t))
+                result = value if result is None else function(result, value)
         return result
 
     return folded

@@ -262,11 +262,7 @@ def _right(draw: Bench, line: Line, t: int | None) -> np.ndarray:
 
 
 def _as_array(value: Any, right: np.ndarray, t: int | None) -> np.ndarray:
-    """A value of an answer as an array, in the shape of the right one.
-
-    Raises:
-        Unreadable: it is no number, or has another shape.
-    """
+    """A value of an answer as an array, in the shape of the right one."""
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError):

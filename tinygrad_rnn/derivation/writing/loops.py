@@ -106,11 +106,7 @@ def moved_by(line: Line) -> Any:
 def _sorted(
     things: Sequence[T], read: Callable[[T], Iterable[Place]], given: Callable[[T], Iterable[Place]], problem: str
 ) -> list[T]:
-    """Things, each after those that give what it reads; of several that could be next, the first.
-
-    Raises:
-        NotWritable: there is no such order.
-    """
+    """Things, each after those that give what it reads; of several that could be next, the first."""
     giver = {place: thing for thing in things for place in given(thing)}
     needs = {thing: {giver[place] for place in read(thing) if place in giver} - {thing} for thing in things}
     found: dict[T, None] = {}

@@ -39,6 +39,7 @@ from ..equations.expressions import (
     Stack,
     Step,
     Steps,
+    are_consecutive,
 )
 from ..equations.not_writable import NotWritable
 from ..equations.parts import applies, values_of_steps
@@ -104,7 +105,7 @@ class NumpyWriter:
 
     def range(self, steps: Steps, backwards: bool = False) -> str:
         """Steps as a range, or a tuple of them."""
-        if steps == tuple(range(steps[0], steps[-1] + 1)):
+        if are_consecutive(steps):
             if backwards:
                 return f"range({self.step(steps[-1])}, {self.step(steps[0] - 1)}, -1)"
             end = "T + 1" if steps[-1] == self.last else steps[-1] + 1

@@ -31,6 +31,7 @@ from ..equations.expressions import (
     Step,
     Steps,
     Sum,
+    are_consecutive,
 )
 from ..equations.lines import Line
 from ..equations.parts import applies, fixed, moves, values_of_steps
@@ -130,7 +131,7 @@ class TextWriter:
     def _steps(self, steps: Steps, backwards: bool = False) -> str:
         if len(steps) == 1:
             return f"t = {self.step_name(steps[0])}"
-        if steps == tuple(range(steps[0], steps[-1] + 1)):
+        if are_consecutive(steps):
             ends = (steps[-1], steps[0]) if backwards else (steps[0], steps[-1])
             return f"t = {'..'.join(map(self.step_name, ends))}"
         return f"t in {{{', '.join(map(self.step_name, steps))}}}"
@@ -195,10 +196,9 @@ class TextWriter:
 
     def _stack(self, e: Stack | Rows) -> str:
         steps, inner = e.steps, e.inner
-        regular = steps == tuple(range(steps[0], steps[-1] + 1))
-        if regular and isinstance(inner, Reference) and inner.shift is not None:
+        if are_consecutive(steps) and isinstance(inner, Reference) and inner.shift is not None:
             return self.symbol(inner.quantity, self._from_to(steps[0] + inner.shift, steps[-1] + inner.shift))
-        if regular and applies(inner, indexing.getitem):
+        if are_consecutive(steps) and applies(inner, indexing.getitem):
             array, place = inner.operands[0], inner.settings["index"]
             if isinstance(array, Data) and isinstance(place, Step) and place.sign == 1:
                 return self._row(array, self._from_to(place.at(steps[0]) + 1, place.at(steps[-1]) + 1))
