@@ -386,7 +386,7 @@ def test_a_letter_that_the_users_code_does_not_have_is_explained():
     gates, new = 1 / (1 + np.exp(-xs @ p["U"].T)), np.tanh(xs @ p["V"].T)
     wrong = {**right, "U": ((1 - gates) * new).T @ xs}
     (found,) = diagnoses(loss, wrong, p, ())
-    assert found.sentence.endswith("left out. Here Δ_t = ∂L/∂(U k_t), v_t = tanh(V k_t), u_t = σ(U k_t).")
+    assert found.sentence.endswith("left out. Here Δ_t = ∂L/∂(U x_t), v_t = tanh(V x_t), u_t = σ(U x_t).")
 
 
 def test_the_report_prints_the_sentences():

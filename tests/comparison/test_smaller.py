@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.comparison.copies import Copies
+from tinygrad_rnn.recorded.outside import Copies
 
 T, B, n, d = 60, 40, 3, 6
 RNG = np.random.default_rng(1)

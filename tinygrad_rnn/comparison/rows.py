@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from ..derivation.derivation import Derivation
 from ..recorded.contributions import contributions_by_step
+from ..recorded.outside import data_outside, reading_others
 from ..recorded.recording import Recording, record
 from .claims.claims import Claims, read_claims
 from .deriving import derived
@@ -61,21 +63,33 @@ class Sides:
         """True if the manual side is a function, or a module of derivations, which can be called again."""
         return callable(self.manual) or callable(getattr(self.manual, "backward", None))
 
-    def again(self, values: Mapping[str, np.ndarray] | None = None, data: Sequence[Any] | None = None) -> Sides | None:
+    def again(
+        self, values: Mapping[str, np.ndarray] | None = None, all_data: Sequence[Any] | None = None
+    ) -> Sides | None:
         """The same sides at other values of the parameters, or with other data; None if one of them can't be called.
 
         A loss that came recorded has no function to call: with the same data, its manual side alone is called again.
         """
-        recording, function = self.recording, self.recording.function
+        recording, function, manual = self.recording, self.recording.function, self.manual
         values = recording.values() if values is None else values
-        if not self.can_be_asked or (function is None and data is not None):
+        others = {} if all_data is None else recording.others(all_data)
+        if not self.can_be_asked or (function is None and all_data is not None) or (others and not self._read_alike):
             return None
+        data = recording.data if all_data is None else all_data[: len(recording.data)]
         try:
             if function is not None:
-                recording = record(function, recording.arguments(values), recording.data if data is None else data)
-            return replace(self, recording=recording, claims=read_claims(self.manual, recording, values))
+                manual = reading_others(manual, others)
+                recording = record(reading_others(function, others), recording.arguments(values), data)
+            return replace(self, recording=recording, manual=manual, claims=read_claims(manual, recording, values))
         except Exception:  # a user's function may fail in any way at unusual values
             return None
+
+    @cached_property
+    def _read_alike(self) -> bool:
+        """True if the manual side reads no other data from outside than the loss, so that both can be given others."""
+        known = set(map(id, self.recording.outside.values()))
+        is_visible = isinstance(self.manual, (FunctionType, partial))
+        return is_visible and known >= set(map(id, data_outside(self.manual, None, self.recording.data).values()))
 
 
 def _row(recording: Recording, claims: Claims, name: str, autograd: np.ndarray, tolerance: Tolerance) -> Row:

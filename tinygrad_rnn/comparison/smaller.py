@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..recorded.landmarks import Landmarks
+from ..recorded.outside import Copies, read_from_outside
 from ..recorded.recording import record
 from .claims.claims import Claims, read_claims
-from .copies import Copies
 from .rows import Sides
 
 Sizes = Mapping[int, int]  # the lengths of axes, each with what it is cut to: {100: 4, 16: 3}
@@ -37,10 +37,8 @@ def shortened(sides: Sides, steps: int, instances: int = 0) -> Sides | None:
     """
     if not sides.can_be_asked or sides.recording.function is None:
         return None
-    outside: list[Any] = []
-    collecting = Copies(lambda value: (outside.append(value), value)[1])  # type: ignore[func-returns-value]
-    for function in (sides.recording.function, sides.manual):
-        collecting.of(function)
+    functions = sides.recording.function, sides.manual
+    outside = [value for function in functions for value in read_from_outside(function).values()]
     shapes = [shape for value in (*sides.recording.data, *outside) for shape in _shapes(value)]
     for T in _numbers_of_steps(sides, outside):
         time = {T: steps, T + 1: steps + 1}  # h_0 to h_T; a text, whose symbols are inputs and targets

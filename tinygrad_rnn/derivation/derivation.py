@@ -13,6 +13,7 @@ import numpy as np
 
 from ..autodiff.array_node import value_of
 from ..autodiff.tensor import Tensor
+from ..recorded.outside import reading_others
 from ..recorded.recording import Recording, record
 from .backward.adjoints import adjoints
 from .backward.all_steps import multiply_at_once
@@ -20,7 +21,7 @@ from .backward.grain import Grain
 from .backward.names import Names, short_names
 from .backward.path_sums import over_paths
 from .backward.sensitivities import real_time
-from .equations.expressions import ARRIVING, Expression
+from .equations.expressions import ARRIVING, Data, Expression
 from .equations.lines import Line
 from .equations.not_writable import NotWritable
 from .equations.parts import moves, parts
@@ -84,13 +85,16 @@ class Derivation:
         self.given = {self._renamed.get(name, name): array for name, array in given.items()}
         leaves = {leaf: self._renamed.get(name, name) for leaf, name in data.items()}
         names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
-        forward, root, self.data, self._adding_up = read_forward(recording, names, leaves, self.given)
+        forward, root, arrays, self._adding_up = read_forward(recording, names, leaves, self.given)
         self.loss, self._end = root
         shapes = {self.names[name]: value.shape for name, value in self.parameters.items()}
         backward = STYLES[style](forward, root, shapes)
         kept = Grain(forward, backward).settle(self.loss)
         if products == OVER_ALL_STEPS:
             multiply_at_once(kept)
+        expressions = [equation.expression for quantity in kept for equation in quantity.equations]
+        read = {part.name for expression in expressions for part in parts(expression, Data)}
+        self.data = {name: array for name, array in arrays.items() if name in read}
         self.backward = [quantity for quantity in kept if quantity.kind != "forward"]
         self.forward = [quantity for quantity in kept if quantity.kind == "forward"]
         Names(self.forward, self.backward, self.loss, [*shapes, *self.data])
@@ -221,9 +225,9 @@ class Derivation:
         self._check_against_function(found, parameters or {}, data or {})
         return found
 
-    def arguments(self, given: Any, data: Mapping[str, Any]) -> Any:
-        """The arguments of the loss after the parameters, with other arrays for some: ``data``, by name."""
-        return with_other_arrays(given, self._arguments, data)
+    def all_data(self, data: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The data of the loss, given or read from outside, with other arrays for some: ``data``, by name."""
+        return with_other_arrays(self.recording.all_data, self._arguments, data)
 
     def _check_names(self, parameters: Named, data: Named) -> None:
         """Names that nothing reads would change nothing, without a word."""
@@ -246,15 +250,17 @@ class Derivation:
         recording = self.recording
         if recording.function is None or not set(data) <= set(self._arguments):
             return
-        arrays = self.arguments(recording.data, data)
+        all_data = self.all_data(data)
         recorded = recording.values()
         values = {**recorded, **{name: np.asarray(value_of(a)) for name, a in parameters.items()}}
-        right = recording.evaluate(values, arrays)
+        right = recording.evaluate(values, all_data)
         same = partial(np.isclose, rtol=1e-6, atol=1e-9, equal_nan=True)
         if not same(found.loss, right):
             differs = f"the loss function returns {right:.6g}, and the lines {float(found.loss):.6g}"
         else:
-            gradients = record(recording.function, recording.arguments(values), arrays).gradients()
+            function = reading_others(recording.function, recording.others(all_data))
+            arguments = recording.arguments(values), all_data[: len(recording.data)]
+            gradients = record(function, *arguments).gradients()
             errors = differences(found.gradients, gradients)
             wrong = [name for name in errors if errors[name] > max(1e-6, tolerance_of(found.gradients[name]))]
             if not wrong:
@@ -432,8 +438,9 @@ def derive(loss: Any, parameters: Any = None, data: Any = (), *, check: bool = T
         check: whether to compare the lines with autograd.
 
     Returns:
-        The derivation. Its printed form is what a person would write: parameters and data have their own names, other
-        values those of the variables that hold them, or the letters of textbooks.
+        The derivation. Its printed form is what a person would write: parameters and data have their own names, also
+        data that the function reads from outside; other values have those of the variables that hold them, or the
+        letters of textbooks.
 
     Raises:
         WrongDerivation: the lines don't give autograd's gradients.

@@ -22,6 +22,7 @@ from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, paths, tree_map, unflatten
 from ..nn.module import Module
 from .landmarks import with_constants
+from .outside import data_outside, reading_others
 from .replay import Change, expanded, replaced_since, replay, run_again
 from .variables import Variables, noticing
 
@@ -36,6 +37,7 @@ class Recording:
         tree: the parameters as the user holds them (dict, NamedTuple, ...), the first argument of a manual function.
         data: the further arguments of the loss function.
         function: the loss as a function ``function(tree, *data)``; None if it came recorded.
+        outside: the data that this function reads from outside, by the names of variables.
         origins: the origins of masks that the loss made by comparisons; none if it came recorded.
         variables: what the loss function calls the values that it computes; nothing if it came recorded.
     """
@@ -72,6 +74,7 @@ class Recording:
         self.tree = tree
         self.data = tuple(data)
         self.function = function
+        self.outside: dict[str, Any] = {}
         self.nodes = ancestors([self.loss])
 
     def _undo_updates(self) -> None:
@@ -116,16 +119,28 @@ class Recording:
         """Parameter values, in the user's own tree."""
         return unflatten(self.tree, iter([values[name] for name in self.parameters]))
 
-    def evaluate(self, values: Mapping[str, np.ndarray], data: Sequence[Any] | None = None) -> float:
+    @property
+    def all_data(self) -> tuple[Any, ...]:
+        """The data that the loss is called with, and those that it reads from outside."""
+        return (*self.data, *self.outside.values())
+
+    def others(self, all_data: Sequence[Any]) -> dict[int, Any]:
+        """The objects to be read from outside for other data, by the ids of those in whose places they stand."""
+        new = all_data[len(self.data) :]
+        return {id(old): other for old, other in zip(self.outside.values(), new) if other is not old}
+
+    def evaluate(self, values: Mapping[str, np.ndarray], all_data: Sequence[Any] | None = None) -> float:
         """The loss at other values of the parameters: by the user's function, else by running the recording again.
 
         Args:
             values: the parameters, by name.
-            data: other data for the user's function.
+            all_data: other data for the user's function.
         """
         if self.function is not None:
-            data = self.data if data is None else data
-            return float(np.asarray(value_of(_total(self.function(self.arguments(values), *data)))).item())
+            all_data = self.all_data if all_data is None else all_data
+            function = reading_others(self.function, self.others(all_data))
+            loss = function(self.arguments(values), *all_data[: len(self.data)])
+            return float(np.asarray(value_of(_total(loss))).item())
         return self.evaluate_again(values, self.stopped)
 
     def evaluate_again(self, values: Mapping[str, np.ndarray], changes: Mapping[Node, Change] | None = None) -> float:
@@ -257,7 +272,9 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
         leaf.name = name
     with enable_grad(), remembering() as origins, noticing() as variables:
         loss = autograd(tree, *data)
-    return Recording(loss, named, tree, data, autograd, origins, variables)
+    recording = Recording(loss, named, tree, data, autograd, origins, variables)
+    recording.outside = data_outside(autograd, parameters, data)
+    return recording
 
 
 def _check_arguments(loss: Callable[..., Any], given: int) -> None:

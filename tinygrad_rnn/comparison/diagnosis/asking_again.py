@@ -70,7 +70,7 @@ def distinct_sizes(recording: Recording) -> tuple[dict[str, np.ndarray], tuple[A
     The number of steps stays. So do sizes that can't grow (because a function has them written in it).
     """
     values = recording.values()
-    given = [*values.values(), *recording.data]
+    given = [*values.values(), *recording.all_data]
     T = Landmarks([recording.loss]).steps
     arrays = {i: np.asarray(a) for i, a in enumerate(given) if isinstance(a, np.ndarray) and a.dtype.kind in "fiub"}
     timed = {(i, 0) for i, a in arrays.items() if i >= len(values) and a.ndim and len(a) == T}

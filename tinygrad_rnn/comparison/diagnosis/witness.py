@@ -34,8 +34,7 @@ class Witness:
             bench: a run of the lines at these values.
             data: other arrays than the recorded ones, by name.
         """
-        given = self.derivation.arguments(self.sides.recording.data, data) if data else None
-        again = self.sides.again(values, given)
+        again = self.sides.again(values, self.derivation.all_data(data) if data else None)
         if again is None or not self._holds(again, bench):
             return None
         here, found = self._gradients(self.sides), self._gradients(again)

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import io
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from types import CodeType, FrameType
@@ -14,10 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...recorded.variables import LIBRARIES
+from ...recorded.outside import NOT_THE_USERS
 from .reads import Used, used_by_line
 
-NOT_THE_USERS = (*LIBRARIES, *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), "<frozen")
 SELF = "self"
 DEEPEST = 3  # dicts and lists in each other
 MOST = 20_000  # values that are kept of a run

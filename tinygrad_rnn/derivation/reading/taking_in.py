@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from ...autodiff.trees import leaves, paths, tree_map, unflatten
 from ...nn.module import Module
 from ...nn.recurrent import Recurrent
 from ...nn.unroll import unroll
+from ...recorded.outside import data_outside
 from ...recorded.recording import Recording, record
 from ..equations.expressions import ARRIVING
 
@@ -31,8 +33,10 @@ def taken_in(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Ten
     data = tuple(data)
     if not callable(loss) or isinstance(loss, Tensor):
         return _record(loss, parameters, data), {}, {}
+    outside = data_outside(loss, parameters, data)
     names = _argument_names(loss, isinstance(loss, Module) and parameters is None, len(data))
-    given = {name: np.asarray(value_of(a)) for name, a in _arrays(names, data)}
+    own = _arrays([*names, *outside], (*data, *outside.values()))
+    given = {name: np.asarray(value_of(a)) for name, a in own}
     followed, tracked = _followed(names, data)
     with contextlib.suppress(Exception):  # the function may accept arrays, but no Tensors
         recording = _record(loss, parameters, followed)
@@ -174,10 +178,15 @@ def with_other_arrays(data: Sequence[Any], names: Iterable[str], other: Mapping[
 
     def replaced(argument: Any) -> Any:
         columns = _columns(argument)
+        count = sum(map(is_array, leaves(argument))) if columns is None else len(columns)
+        own = list(itertools.islice(remaining, count))
+        if other.keys().isdisjoint(own):
+            return argument
         if columns is None:
-            return tree_map(lambda a: other.get(next(remaining), a) if is_array(a) else a, argument)
-        own = [(next(remaining), column) for column in zip(*map(leaves, argument))]
-        rows = zip(*(_taken_apart(other[name], column) if name in other else column for name, column in own))
+            its = iter(own)
+            return tree_map(lambda a: other.get(next(its), a) if is_array(a) else a, argument)
+        of_steps = zip(own, zip(*map(leaves, argument)))
+        rows = zip(*(_taken_apart(other[name], column) if name in other else column for name, column in of_steps))
         return [unflatten(step, iter(row)) for step, row in zip(argument, rows)]
 
     return tuple(map(replaced, data))

@@ -1,0 +1,111 @@
+"""Data that a loss function reads from outside, as in a notebook: they have their names, and others can be given."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tinygrad_rnn.comparison.claims.claims import read_claims
+from tinygrad_rnn.comparison.measures import Tolerance
+from tinygrad_rnn.comparison.rows import Sides
+from tinygrad_rnn.recorded.outside import data_outside
+from tinygrad_rnn.recorded.recording import record
+
+T, B, n, d = 4, 3, 2, 5
+RNG = np.random.default_rng(0)
+xs, ys = RNG.normal(size=(T, B, n)), RNG.normal(size=(T, B, d))
+mask = (RNG.uniform(size=(T, B, 1)) > 0.4) * 1.0
+h0 = RNG.normal(size=(B, d))
+rows = np.arange(B)
+P = {"U": RNG.normal(size=(n, d)), "W": RNG.normal(size=(d, d)), "b": RNG.normal(size=d)}
+
+
+def cell(p, t, h, xs):
+    return mask[t] * np.tanh(xs[t][rows] @ p["U"] + h @ p["W"] + p["b"]) + (1 - mask[t]) * h
+
+
+def loss(p, xs=xs):
+    h, total = h0, 0.0
+    for t in range(T):
+        h = cell(p, t, h, xs)
+        total = total + np.sum((h - ys[t]) ** 2)
+    return total
+
+
+def loss_around():
+    inner = [xs, ys]
+    return lambda p: sum(np.sum((np.tanh(x @ p["U"] + p["b"]) @ p["W"] - y) ** 2) for x, y in zip(inner[0], inner[1]))
+
+
+FORMS = {
+    "variables of the module": (lambda p: loss(p, xs), {"xs", "ys", "mask", "h0"}),
+    "by default": (loss, {"xs", "ys", "mask", "h0"}),
+    "a function with an argument filled in": (partial(loss, xs=xs), {"xs", "ys", "mask", "h0"}),
+    "a list around": (loss_around(), {"inner_0", "inner_1"}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_they_have_the_names_of_their_variables(form):
+    function, names = FORMS[form]
+    derivation = tr.derive(function, P)
+    assert set(derivation.data) == names
+    assert " k_t" not in str(derivation) and "ks" not in derivation.source()
+    other = {name: RNG.normal(size=array.shape) for name, array in derivation.data.items() if name != "mask"}
+    run = derivation.run(data=other)  # compares the loss and its gradients with the function's at these data
+    assert not np.isclose(run.loss, derivation.recording.loss.item())
+    with pytest.raises(ValueError, match=r"there is no array 'zs' in this derivation; there are .*" + min(names)):
+        derivation.run(data={"zs": xs})
+    assert np.array_equal(loss(P), loss(P, xs))  # and nothing outside has changed
+
+
+def test_what_the_loss_is_called_with_is_no_data_from_outside():
+    assert set(data_outside(loss, P, (xs,))) == {"ys", "mask", "h0"}
+    assert set(data_outside(lambda p: loss(P, ys), P, ())) == {"xs", "ys", "mask", "h0"}  # and no P, no rows
+    assert data_outside(np.sum, P, ()) == data_outside(FORMS, P, ()) == {}
+
+
+def by_hand(p):
+    hs = [h0]
+    for t in range(T):
+        hs.append(cell(p, t, hs[-1], xs))
+    g, dh = {name: np.zeros_like(value) for name, value in p.items()}, np.zeros((B, d))
+    for t in reversed(range(T)):
+        u = np.tanh(xs[t] @ p["U"] + hs[t] @ p["W"] + p["b"])
+        dh = dh + 2 * (hs[t + 1] - ys[t])
+        da = mask[t] * dh * (1 - u**2)
+        g["U"] += xs[t].T @ da
+        g["W"] += hs[t].T @ da
+        g["b"] += da.sum(axis=0)
+        dh = dh * (1 - mask[t]) + da @ p["W"].T
+    return g
+
+
+def sides(manual):
+    recording = record(lambda p: loss(p, xs), P)
+    return Sides(recording, manual, Tolerance(1e-9, None), read_claims(manual, recording))
+
+
+def test_both_sides_of_a_comparison_are_asked_with_others():
+    one = sides(by_hand)
+    assert not one.wrong
+    other = [RNG.normal(size=a.shape) if name in ("xs", "ys") else a for name, a in one.recording.outside.items()]
+    again = one.again(all_data=other)
+    assert again is not None and not again.wrong
+    for before, after in zip(one.rows, again.rows):
+        assert not np.allclose(before.autograd, after.autograd)
+
+
+def test_a_side_that_reads_other_data_is_not_asked():
+    copied = xs.copy()
+
+    def of_a_copy(p):
+        return {**by_hand(p), "U": copied[0].T @ copied[0] @ p["U"]}
+
+    one = sides(of_a_copy)
+    other = [RNG.normal(size=a.shape) if name == "xs" else a for name, a in one.recording.outside.items()]
+    assert one.again(all_data=other) is None
+    assert one.again(all_data=one.recording.all_data) is not None

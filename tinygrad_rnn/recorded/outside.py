@@ -1,0 +1,172 @@
+"""Values that a function reads from outside: from its module, from the functions around it, and by default.
+
+In a notebook, a loss often takes its parameters alone, and reads the data and their sizes as variables of the notebook.
+To know them by name, or to run the function with others, one needs no more than a copy of it that reads others.
+"""
+
+from __future__ import annotations
+
+import dis
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from types import CellType, CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.trees import leaves
+from .variables import LIBRARIES
+
+NOT_THE_USERS = (*LIBRARIES, *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), "<frozen")
+MOST_NUMBERS = 10**7  # in the arrays of a variable that is taken for data
+
+
+def read_from_outside(function: Any) -> dict[str, Any]:
+    """The values that a function, and the functions that it calls, read from outside, by the names of variables.
+
+    Example:
+        >>> def outer():
+        ...     scale = 2.0
+        ...     def inner(x, steps=3):
+        ...         return [scale * x for _ in range(steps)]
+        ...     return inner
+        >>> read_from_outside(outer())
+        {'steps': 3, 'scale': 2.0}
+    """
+    found: dict[str, Any] = {}
+    waiting, seen = [function], set[int]()
+    while waiting:
+        one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        for name, value in _read(one):
+            if isinstance(value, (FunctionType, partial)):
+                waiting.append(value)
+            else:
+                found.setdefault(name, value)
+    return found
+
+
+def data_outside(function: Any, parameters: Any, data: Sequence[Any]) -> dict[str, Any]:
+    """The data that a loss function reads from outside: arrays, and trees of arrays, by the names of variables.
+
+    What it is called with isn't repeated. What only arranges data is none: zeros, places along an axis, an identity.
+
+    Args:
+        function: the function.
+        parameters: a tree of its parameters.
+        data: its further arguments.
+    """
+    called_with = {id(leaf) for leaf in leaves([parameters, *data])}
+    taken = _arguments(function)[: 1 + len(data)]
+
+    def is_data(value: Any) -> bool:
+        parts = leaves(value) if isinstance(value, (np.ndarray, list, tuple, dict)) else []
+        arrays = [part for part in parts if isinstance(part, np.ndarray) and part.ndim and part.dtype.kind in "fiub"]
+        is_small = sum(array.size for array in arrays) <= MOST_NUMBERS
+        return is_small and any(map(_tells, arrays)) and called_with.isdisjoint(map(id, arrays))
+
+    outside = read_from_outside(function).items()
+    return {name: value for name, value in outside if name not in ("", *taken) and is_data(value)}
+
+
+def _tells(array: np.ndarray) -> bool:
+    """Return True for numbers that aren't all alike, nor those of ``np.arange`` or ``np.eye``."""
+    flat = array.ravel()
+    if not flat.size or (flat == flat[0]).all() or np.array_equal(flat, np.arange(flat.size)):
+        return False
+    return not (array.ndim == 2 and np.array_equal(array, np.eye(*array.shape)))
+
+
+class Copies:
+    """Copies of functions, and of the functions that they call, which read other values from outside.
+
+    Nothing of the originals changes. Methods stay as they are, as what they read belongs to an object.
+
+    Args:
+        change: called with each value that is read from outside; returns the one to be read instead.
+
+    Example:
+        >>> def outer():
+        ...     scale = 2.0
+        ...     def inner(x, steps=100):
+        ...         return [scale * x for _ in range(steps)]
+        ...     return inner
+        >>> Copies(lambda value: 3 if value == 100 else value).of(outer())(1.0)
+        [2.0, 2.0, 2.0]
+    """
+
+    def __init__(self, change: Callable[[Any], Any]) -> None:
+        self.change = change
+        self._functions: dict[FunctionType, FunctionType] = {}
+        self._modules: dict[int, dict[str, Any]] = {}
+        self._cells: dict[int, CellType] = {}
+
+    def of(self, value: Any) -> Any:
+        """The copy of a function; of any other value what it changes to."""
+        if isinstance(value, partial):
+            keywords = {name: self.of(given) for name, given in value.keywords.items()}
+            return partial(self.of(value.func), *map(self.of, value.args), **keywords)
+        if not isinstance(value, FunctionType):
+            return self.change(value)
+        return self._functions.get(value) or (self._copy(value) if _is_users(value) else value)
+
+    def _copy(self, function: FunctionType) -> FunctionType:
+        module = self._modules.setdefault(id(function.__globals__), dict(function.__globals__))
+        cells = tuple(self._cells.setdefault(id(cell), CellType()) for cell in function.__closure__ or ())
+        copy = FunctionType(function.__code__, module, function.__name__, None, cells)
+        self._functions[function] = copy  # before what it reads: it may call itself
+        copy.__defaults__ = function.__defaults__ and tuple(map(self.of, function.__defaults__))
+        copy.__kwdefaults__ = function.__kwdefaults__ and {n: self.of(v) for n, v in function.__kwdefaults__.items()}
+        module.update((name, self.of(value)) for name, value in _variables(function))
+        for cell, original in zip(cells, function.__closure__ or ()):
+            with suppress(ValueError):  # it is empty so far
+                cell.cell_contents = self.of(original.cell_contents)
+        return copy
+
+
+def reading_others(function: Any, others: Mapping[int, Any]) -> Any:
+    """A copy of a function that reads other objects from outside in place of some, which are known by their ids."""
+    return Copies(lambda value: others.get(id(value), value)).of(function) if others else function
+
+
+def _is_users(function: FunctionType) -> bool:
+    return not function.__code__.co_filename.startswith(NOT_THE_USERS)
+
+
+def _read(function: Any) -> Iterator[tuple[str, Any]]:
+    """The names and values that a function itself reads from outside."""
+    if isinstance(function, partial):
+        yield from (("", function.func), *function.keywords.items(), *(("", given) for given in function.args))
+    elif isinstance(function, FunctionType) and _is_users(function):
+        defaults = function.__defaults__ or ()
+        count = function.__code__.co_argcount
+        yield from zip(function.__code__.co_varnames[count - len(defaults) : count], defaults)
+        yield from (function.__kwdefaults__ or {}).items()
+        yield from _variables(function)
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
+            with suppress(ValueError):
+                yield name, cell.cell_contents
+
+
+def _variables(function: FunctionType) -> list[tuple[str, Any]]:
+    """The variables of its module that a function reads, or that functions inside it read."""
+    names = dict.fromkeys(_globals(function.__code__))
+    return [(name, function.__globals__[name]) for name in names if name in function.__globals__]
+
+
+def _globals(code: CodeType) -> Iterator[str]:
+    """The names that code looks up in its module, in inner functions too."""
+    yield from (one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _globals(constant)
+
+
+def _arguments(function: Any) -> tuple[str, ...]:
+    """The names of the arguments of a function that may be given by their places."""
+    code = getattr(getattr(function, "func", function), "__code__", None)
+    return code.co_varnames[: code.co_argcount] if code else ()
