@@ -10,7 +10,7 @@ import dis
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
@@ -154,16 +154,16 @@ def _read(function: Any) -> Iterator[tuple[str, Any]]:
 
 def _variables(function: FunctionType) -> list[tuple[str, Any]]:
     """The variables of its module that a function reads, or that functions inside it read."""
-    names = dict.fromkeys(_globals(function.__code__))
-    return [(name, function.__globals__[name]) for name in names if name in function.__globals__]
+    variables = function.__globals__
+    return [(name, variables[name]) for name in _looked_up(function.__code__) if name in variables]
 
 
-def _globals(code: CodeType) -> Iterator[str]:
+@lru_cache(maxsize=256)
+def _looked_up(code: CodeType) -> tuple[str, ...]:
     """The names that code looks up in its module, in inner functions too."""
-    yield from (one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _globals(constant)
+    own = (one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
+    inner = (name for each in code.co_consts if isinstance(each, CodeType) for name in _looked_up(each))
+    return tuple(dict.fromkeys((*own, *inner)))
 
 
 def _arguments(function: Any) -> tuple[str, ...]:
