@@ -207,10 +207,6 @@ def complex_refused(name: str) -> NotOnTensors:
     )
 
 
-def _shapes(arrays: Sequence[Any]) -> list[str]:
-    return [str(a.shape) for a in arrays if isinstance(getattr(a, "shape", None), tuple) and not np.isscalar(a)]
-
-
 def _matmul_shapes(arrays: Sequence[Any]) -> str | None:
     a, b = arrays
     if min(np.ndim(a), np.ndim(b)) == 0:
@@ -237,7 +233,7 @@ def explained(error: Exception, name: str, arrays: Sequence[Any], scope: Scope) 
     if what is not None:
         error = ValueError(what)
     else:
-        shapes = _shapes(arrays)
+        shapes = [str(a.shape) for a in arrays if isinstance(getattr(a, "shape", None), tuple) and not np.isscalar(a)]
         on = f" on {'shape' if len(shapes) == 1 else 'shapes'} {', '.join(shapes)}" if shapes else ""
         what = f"{str(error).rstrip(' .')}{on}."
     takes = f" {scope.owner.describe()}" if hasattr(scope.owner, "describe") else ""

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..comparison import Report, compare
-from ..data.files import replace_file
 from ..manual import worked_example as article
 from ..report.networks import worked_example
 from ..report.pages import comparison_page
 from . import options as o
-from .places import Complaint, refuse_to_replace
+from .places import Complaint, refuse_to_replace, write_text
 from .references import found, module_and_name, users_code
 
 WRITERS: dict[str, Callable[[Report], str]] = {".md": Report.markdown, ".html": comparison_page, ".txt": Report.text}
@@ -58,8 +57,7 @@ def run(options: argparse.Namespace) -> int:
         refuse_to_replace([path], options.overwrite)
     report = compared(options)
     if path is not None:
-        with replace_file(path) as file:
-            file.write(WRITERS[path.suffix](report).encode(errors="backslashreplace") + b"\n")
+        write_text(path, WRITERS[path.suffix](report))
     if options.json:
         o.print_json(report.to_dict())
     else:

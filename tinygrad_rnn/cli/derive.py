@@ -12,7 +12,7 @@ from ..report.networks import Recorded
 from . import options as o
 from . import worksheet
 from .networks import NAMES, add_network, named_loss
-from .places import Complaint, refuse_to_replace
+from .places import Complaint, refuse_to_replace, write_text
 from .references import found, module_and_name, users_code
 
 FORMS: dict[str, Any] = {
@@ -90,7 +90,11 @@ def run(options: argparse.Namespace) -> int:
         raise Complaint(str(error)) from None
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         o.complain(ValueError(*error.args) if isinstance(error, KeyError) else error)
-    deliver(text, options.out)
+    if options.out is None:
+        print(text.rstrip("\n"))
+    else:
+        write_text(Path(options.out), text)
+        print(options.out)
     return status
 
 
@@ -100,18 +104,6 @@ def form_of(out: str | None) -> str:
     if ending not in ENDINGS:
         raise Complaint(f"--out {out} ends in none of {', '.join(filter(None, ENDINGS))}; or say which form: --latex.")
     return ENDINGS[ending]
-
-
-def deliver(text: str, out: str | None) -> None:
-    """Print a text, or write it to a file."""
-    if out is None:
-        print(text.rstrip("\n"))
-        return
-    try:
-        Path(out).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
-    except OSError as error:
-        raise Complaint(f"can't write {out}: {error.strerror or error}.") from None
-    print(out)
 
 
 def derivation_of(options: argparse.Namespace) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..data.files import replace_file
+
 
 class Complaint(Exception):
     """An error that the user can correct. It is shown as one line, without a traceback."""
@@ -50,3 +52,13 @@ def refuse_to_replace(paths: list[Path], overwrite: bool) -> None:
             f"{', '.join(map(str, taken))} {'is' if len(taken) == 1 else 'are'} there already. "
             "Name another place with --out, or allow it with --overwrite."
         )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text that ends in one line end, whole or not at all."""
+    try:
+        with replace_file(path) as file:
+            # A file's name in it may be no valid text.
+            file.write(text.rstrip("\n").encode(errors="backslashreplace") + b"\n")
+    except OSError as error:
+        raise Complaint(f"can't write {path}: {error.strerror or error}.") from None

@@ -6,17 +6,15 @@ import argparse
 import os
 import sys
 import webbrowser
-from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from ..data.files import replace_file
 from ..language import python_documentation, read_text
 from ..manual import worked_example as article
 from ..report.findings import Example, Learned, learn, study_example, study_flows
 from ..report.pages import page
 from . import options as o
-from .places import Complaint, claim, output_folder
+from .places import Complaint, claim, output_folder, write_text
 
 DESCRIPTION = __doc__
 FOLDER = "tinygrad_rnn_tour"
@@ -44,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     example = study_example()
     tell_example(example)
     example.picture.save(picture)
-    write(table, example.comparison.markdown())
+    write_text(table, example.comparison.markdown())
     source = options.text or "the documentation inside Python"
     print(f"\n2. A model that learns to write, one character after another, from {source} ({len(text):,} characters)\n")
     # One thread: so small a model gains little from two, and loses much by them on a busy machine.
@@ -53,8 +51,8 @@ def run(options: argparse.Namespace) -> int:
         progress = o.progress(options.quiet)
         learned = learn(text, source, seed=options.seed, seconds=options.seconds, progress=progress)
     tell_learned(learned)
-    write(sample, learned.after)
-    write(report, page(example, flows, learned))
+    write_text(sample, learned.after)
+    write_text(report, page(example, flows, learned))
     print(f"\nWritten to {folder.resolve()}:")
     print(f"  {report.name:14} all of it, with the graph to explore, and how gradients vanish and explode")
     print(f"  {picture.name:14} the worked example, unrolled: a column for each time step")
@@ -102,12 +100,6 @@ def tell_learned(learned: Learned) -> None:
     print(f"{learned.bits_without:.2f} without a model.")
     print(f"Given {learned.prime!r}, from that text, it goes on:\n")
     print("\n".join(f"    {line}" for line in learned.after.splitlines()))
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    with replace_file(path) as file:
-        file.write(text.rstrip("\n").encode(errors="backslashreplace") + b"\n")  # a file's name needn't be valid text
 
 
 def someone_is_watching() -> bool:

@@ -95,5 +95,4 @@ def _setup(options: argparse.Namespace) -> str:
         given = ", ".join(f"{k}={v!r}" for k, v in settings.items() if v is not None)
         imports = f"import tinygrad_rnn as tr\nfrom tinygrad_rnn.report.networks import {name}"
         return f"{imports}\n\nderivation = tr.derive({name}({given}).loss)"
-    command = f"from tinygrad_rnn.cli.derive import derived\n\nderivation = derived({options.what!r})"
-    return command
+    return f"from tinygrad_rnn.cli.derive import derived\n\nderivation = derived({options.what!r})"

@@ -104,7 +104,7 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         with open_to_read(path) as file:
             if form == ".npz":
                 arrays = read_npz(file, also=_is_short_float)
-                return {name: _from_npz(array) for name, array in arrays.items()}
+                return {name: widened(a.view("<u2")) if _is_short_float(a.dtype) else a for name, a in arrays.items()}
             entries = _safetensors().deserialize(file.read())
             return {name: _from_safetensors(entry) for name, entry in entries}
     except ImportError:
@@ -149,7 +149,3 @@ def _from_safetensors(entry: Mapping[str, Any]) -> np.ndarray:
 def _is_short_float(dtype: np.dtype[Any]) -> bool:
     """Return True for the dtype of bfloat16 in an .npz file: two bytes without a type, as NumPy doesn't know it."""
     return dtype == np.dtype("V2")
-
-
-def _from_npz(array: np.ndarray) -> np.ndarray:
-    return widened(array.view("<u2")) if _is_short_float(array.dtype) else array

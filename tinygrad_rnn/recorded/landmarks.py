@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..autodiff.graph import Node, ancestors, by_serial
+from ..autodiff.graph import Node, ancestors, by_serial, leading_to
 from ..autodiff.scope import Label
 
 Layer = Any  # int, str or None, as in Scope
@@ -150,8 +150,4 @@ def between(roots: Sequence[Node], targets: Iterable[Node]) -> list[Node]:
             if parent.serial >= first and parent not in found:
                 found.add(parent)
                 stack.append(parent)
-    wanted: set[Node] = set()
-    for node in sorted(found, key=by_serial):
-        if node in ends or any(node.inputs[i] in wanted for i in node.edges or ()):
-            wanted.add(node)
-    return sorted(wanted, key=by_serial, reverse=True)
+    return leading_to(sorted(found, key=by_serial, reverse=True), ends)

@@ -8,22 +8,21 @@ it is known what each line has to give: its edits are tried alone, however many 
 
 from __future__ import annotations
 
-import copy
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...derivation.edits.editing import Bench, Values
-from ...derivation.edits.edits import Edit
 from ...derivation.equations.expressions import Expression, Sum
 from ...derivation.equations.lines import Line
 from ...derivation.equations.parts import places_read
 from ...derivation.equations.quantities import Place, Quantity
 from ...derivation.running.evaluate import Running, compiled
 from ..measures import ROUNDING, Tolerance, largest
+from .needed import Needed
 
 # All derivatives of an LSTM with 12 units and of an Elman network with 24, in 4 steps: pairs of lines take a third of a
 # second then, by singular values; with twice as many units, 20 times as long.
@@ -31,7 +30,6 @@ MOST_NUMBERS = 5 * 10**5
 MARGIN = 10.0  # a line is excluded by more than the tolerance: of a sum over many numbers
 RANK = 1e-13  # the share of the largest singular value below which others are rounding errors
 KNOWN = 1e-8  # the share below which what they multiply isn't known
-CLOSE = 1e-5  # the relative error of a value that is known from gradients
 MOST_SETS = 200  # that are extended; a plain network has about ten
 MOST_LINES = 4  # that are wrong
 
@@ -306,105 +304,3 @@ class _Cone(NamedTuple):
 
     lines: list[Line]
     elements: np.ndarray
-
-
-class Needed:
-    """The numbers that lines have to give.
-
-    Args:
-        bench: the right run of the lines.
-        lines: the lines at fault.
-        added: what each of their values is more than the line as it should be gives, of the same wrong numbers.
-        known: where this is known; elsewhere it makes no difference.
-        of_one_instance: returns the part of a quantity's value that makes a difference.
-    """
-
-    def __init__(
-        self,
-        bench: Bench,
-        lines: Sequence[Line],
-        added: Mapping[Place, np.ndarray],
-        known: Mapping[Place, np.ndarray],
-        of_one_instance: Callable[[Quantity, Any], np.ndarray],
-    ) -> None:
-        self.bench, self.known, self._of_one_instance = bench, known, of_one_instance
-        self._wrong = {line: _Wrong(line, added) for line in lines}
-        self._targets: dict[Line, tuple[list[np.ndarray], float]] = {}
-        self.run = bench.run([Edit(line, wrong, "") for line, wrong in self._wrong.items()])
-
-    def wanted(self, line: Line) -> np.ndarray:
-        """The numbers that a line has to give, at all its steps, where they are known."""
-        return self.values(line, self._wrong[line])
-
-    def values(self, line: Line, expression: Expression) -> np.ndarray:
-        """The numbers that another right-hand side gives instead; errors if it can't be run."""
-        return np.concatenate(list(self._step_by_step(line, expression)))
-
-    def _step_by_step(self, line: Line, expression: Expression) -> Iterator[np.ndarray]:
-        for place in line.places:
-            value = self.run.evaluated(expression, place[1])
-            yield self._of_one_instance(line.quantity, value)[self.known[place]]
-
-    def given_and_right(self, line: Line, t: int | None) -> tuple[np.ndarray, np.ndarray] | None:
-        """The numbers that a line has to give at a step, and should; of one instance. None unless all are known."""
-        if not self.known[line.quantity, t].all():
-            return None
-        values = (self.run.evaluated(expression, t) for expression in (self._wrong[line], line.expression))
-        given, right = (self._of_one_instance(line.quantity, value) for value in values)
-        return given, right
-
-    def beside(self, other: Edit) -> Needed:
-        """The same numbers, if another line is edited, too."""
-        changed = copy.copy(self)
-        given = []
-        for line in self._wrong:
-            self._target(line)
-            values = {t: self.run.value(line.quantity, t) for _, t in line.places}
-            given.append(Edit(line, _Given(line, values), ""))
-        changed.run = self.bench.run([*given, other])
-        return changed
-
-    def _target(self, line: Line) -> tuple[list[np.ndarray], float]:
-        """The numbers that a line has to give at each step, and the allowed error."""
-        if line not in self._targets:
-            size = max(largest(self.wanted(line)), largest(self.values(line, line.expression)))
-            self._targets[line] = [*self._step_by_step(line, self._wrong[line])], CLOSE * size
-        return self._targets[line]
-
-    def fits(self, edit: Edit) -> bool:
-        """Return True if an edited line gives what it has to give."""
-        line = edit.line
-        targets, allowed = self._target(line)
-        try:  # most edits give something else at the first step already
-            return all(largest(a - b) <= allowed for a, b in zip(self._step_by_step(line, edit.expression), targets))
-        except Exception:  # an edit that can't be run can't have been made
-            return False
-
-
-class _Wrong(Expression):
-    """A right-hand side with something added at each step."""
-
-    def __init__(self, line: Line, added: Mapping[Place, np.ndarray]) -> None:
-        self.shape, self.line, self.added = line.shape, line, added
-        self.details = (id(self),)
-
-    def runs(self) -> Callable[[Any, Any], Any]:
-        """The function that computes it in a run."""
-        right, added, quantity = compiled(self.line.expression), self.added, self.line.quantity
-
-        def wrong(run: Any, t: Any) -> Any:
-            value = right(run, t)
-            return added[quantity, t] + (0.0 if value is None else value)
-
-        return wrong
-
-
-class _Given(Expression):
-    """A right-hand side that is known at each step."""
-
-    def __init__(self, line: Line, values: Mapping[int | None, np.ndarray]) -> None:
-        self.shape, self.values, self.details = line.shape, values, (id(self),)
-
-    def runs(self) -> Callable[[Any, Any], Any]:
-        """The function that looks it up in a run."""
-        return lambda run, t: self.values[t]

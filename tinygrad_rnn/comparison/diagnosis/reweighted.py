@@ -12,7 +12,7 @@ from ...derivation.equations.expressions import Expression, Number
 from ...derivation.equations.lines import Line
 from ...derivation.equations.making import broadcast, times, unwrapped
 from ...derivation.equations.parts import places, put, total
-from .at_fault import Needed
+from .needed import Needed
 
 FEWEST_TERMS = 3  # of which several can be wrong; two are tried one by one
 NUMBERS = {0.0: "left out", -1.0: "taken with the other sign", 2.0: "taken twice", 0.5: "halved"}

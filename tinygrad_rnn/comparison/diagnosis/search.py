@@ -23,7 +23,8 @@ from ...derivation.equations.expressions import Reference
 from ...derivation.equations.lines import Line
 from ...derivation.equations.parts import at, parts
 from ..measures import Tolerance, constant_of
-from .at_fault import AtFault, Needed
+from .at_fault import AtFault
+from .needed import Needed
 from .reweighted import reweighted
 from .situation import Edits, Situation
 from .two_of_one_line import two_of_one_line

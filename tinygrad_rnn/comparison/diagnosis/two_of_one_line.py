@@ -12,7 +12,7 @@ import numpy as np
 from ...derivation.edits.edits import Edit, edits_of_edited
 from ...derivation.edits.hand import Hand
 from ...derivation.equations.lines import Line
-from .at_fault import CLOSE, Needed
+from .needed import CLOSE, Needed
 
 MOST_PAIRS = 6
 

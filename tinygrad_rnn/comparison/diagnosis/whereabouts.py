@@ -10,7 +10,8 @@ from ...autodiff.tables import compact
 from ...derivation.equations.lines import Line
 from ...derivation.writing.writer import TextWriter
 from ..measures import largest
-from .at_fault import CLOSE, AtFault, Needed
+from .at_fault import AtFault
+from .needed import CLOSE, Needed
 
 MOST_SHOWN = 3
 

@@ -20,7 +20,7 @@ from ...derivation.edits.budget import Budget
 from ...derivation.edits.editing import Bench
 from ...derivation.equations.expressions import Expression, Steps
 from ...derivation.equations.lines import Line
-from ...derivation.equations.parts import places_read
+from ...derivation.equations.parts import closure, places_read
 from ...derivation.equations.quantities import Place as Valued
 from ..claims.claims import Claims, read_claims
 from ..rows import Sides
@@ -121,12 +121,7 @@ class OwnCode:
                 for j in self.assigned[i].reads:  # another form of what the derivation has: something right comes of it
                     if self.assigned[j].is_whole and known[j] is False:
                         accepted[j] = True
-        matters, waiting = set(), list(self.returned)
-        while waiting:
-            i = waiting.pop()
-            if i not in matters:
-                matters.add(i)
-                waiting += self.assigned[i].reads
+        matters = closure(self.returned, lambda i: self.assigned[i].reads)
         return [i for i in sorted(matters) if not accepted[i]]
 
     def _adds_right(self, one: Assigned) -> bool:

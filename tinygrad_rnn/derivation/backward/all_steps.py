@@ -31,10 +31,11 @@ def _all_at_once(expression: Expression) -> Expression:
 def _product(steps: Steps, inner: Expression) -> Expression | None:
     if applies(inner, linalg.matmul) and all(o.ndim == 2 for o in inner.operands):
         first, second = inner.operands
-        return apply(linalg.matmul, _transposed(Rows(steps, _transposed(first))), Rows(steps, second))
+        below = Rows(steps, apply(shape.transpose, first))
+        return apply(linalg.matmul, apply(shape.transpose, below), Rows(steps, second))
     if applies(inner, np.outer) and all(o.ndim == 1 for o in inner.operands):
         first, second = inner.operands
-        return apply(linalg.matmul, _transposed(Rows(steps, first)), Rows(steps, second))
+        return apply(linalg.matmul, apply(shape.transpose, Rows(steps, first)), Rows(steps, second))
     if applies(inner, reductions.sum) and inner.ndim == 1:
         (matrix,) = inner.operands
         if matrix.ndim == 2 and inner.settings.get("axis") in (0, (0,)):
@@ -42,9 +43,3 @@ def _product(steps: Steps, inner: Expression) -> Expression | None:
     if isinstance(inner, Reference) and inner.ndim == 1:
         return apply(reductions.sum, Rows(steps, inner), axis=0)
     return None
-
-
-def _transposed(matrix: Expression) -> Expression:
-    if applies(matrix, shape.transpose) and not matrix.settings.get("axes"):
-        return matrix.operands[0]
-    return apply(shape.transpose, matrix)

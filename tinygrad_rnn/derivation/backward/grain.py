@@ -7,6 +7,7 @@ one whose derivative has a line: who reads dL/du has to know what u is.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, shape
 from ...autodiff.rules.special import erf
@@ -185,14 +186,18 @@ class Grain:
         if len(quantity.equations) != 1:
             return False
         (own,) = quantity.equations
-        if any(part.quantity is quantity for part in parts(own.expression, Reference)):
+
+        def reads(part: Expression) -> TypeGuard[Reference]:
+            return isinstance(part, Reference) and part.quantity is quantity
+
+        if any(map(reads, parts(own.expression))):
             return False
         if own.steps and not all(set(own.steps).issuperset(_read(reference, steps)) for _, reference, steps in uses):
             return False
         written: list[tuple[Equation, Expression]] = []
         for equation in {id(e): e for e, _, _ in uses}.values():
-            new = simplified(_flat(_substituted(equation.expression, quantity, own.expression)))
-            new = _at_all_steps(new, equation.steps)
+            new = replaced(equation.expression, lambda part: as_read(own.expression, part) if reads(part) else None)
+            new = _at_all_steps(simplified(_flat(new)), equation.steps)
             if not _is_well_formed(new):
                 return False
             written.append((equation, new))
@@ -206,15 +211,6 @@ def _read(reference: Reference, steps: Steps) -> Steps:
     if reference.shift is not None:
         return tuple(t + reference.shift for t in steps)
     return (reference.at,) if reference.at is not None else ()
-
-
-def _substituted(expression: Expression, quantity: Quantity, meaning: Expression) -> Expression:
-    """The expression in which a quantity is replaced by its definition."""
-
-    def change(part: Expression) -> Expression | None:
-        return as_read(meaning, part) if isinstance(part, Reference) and part.quantity is quantity else None
-
-    return replaced(expression, change)
 
 
 def _flat(expression: Expression) -> Expression:

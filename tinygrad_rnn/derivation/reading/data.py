@@ -10,6 +10,7 @@ import numpy as np
 from ...autodiff.rules import indexing
 from ...autodiff.rules.shape import broadcast_to
 from ...autodiff.scope import Label
+from ...autodiff.texts import unused
 from ..equations.expressions import Apply, Constant, Data, Expression, Number, Step, setting_key
 from ..equations.making import one_minus, times
 from ..equations.parts import row
@@ -69,7 +70,7 @@ class Sequences:
             return Apply(broadcast_to, (Number(0.0),), {"shape": value.shape}, value.shape)
         if _are_of_two([value]) and (found := self._equal({**self.given, **self.arrays}, 1 - value)):
             return one_minus(found)
-        return self._named(self._free(next(map(_name_of, item.labels), "k")), value)
+        return self._newly_named(next(map(_name_of, item.labels), "k"), value)
 
     def _equal(self, arrays: Mapping[str, np.ndarray], value: np.ndarray) -> Data | None:
         """The first of these arrays that has this value."""
@@ -148,15 +149,11 @@ class Sequences:
             array[t - low] = value
         key = setting_key(array), low
         if key not in self._own:
-            self._own[key] = row(self._named(self._free(name), array), Step(-low))
+            self._own[key] = row(self._newly_named(name, array), Step(-low))
         return self._own[key]
 
-    def _free(self, name: str) -> str:
-        number = 2
-        free = name
-        while free in self.arrays or free in self.taken:
-            free, number = f"{name}_{number}", number + 1
-        return free
+    def _newly_named(self, name: str, array: np.ndarray) -> Data:
+        return self._named(unused(name, self.arrays.keys() | self.taken), array)
 
     def _named(self, name: str, array: np.ndarray) -> Data:
         self.arrays[name] = array

@@ -127,17 +127,14 @@ def _known(written: Written) -> Expression | None:
             found = found or tuple(written.at(known.draws))
             if _is_same(found, expected, 1e-15 if of_elements else 1e-13):
                 made = make(u)
-                return None if _is_term(made, written) or _is_kinked(made, written) else made
+                # -log(1 - σ(a)) isn't a softplus, but a term of the cross-entropy
+                is_term = made.operation is activations.soft_rectifier and written.has(activations.logistic)
+                return None if is_term or _is_kinked(made, written) else made
     return None
 
 
 def _is_of_elements(part: Expression) -> bool:
     return not isinstance(part, Apply) or getattr(part.operation, "by_element", False) or is_condition(part)
-
-
-def _is_term(made: Apply, written: Written) -> bool:
-    """Return True for ``-log(1 - σ(a))``: not a softplus, but a term of the cross-entropy."""
-    return made.operation is activations.soft_rectifier and written.has(activations.logistic)
 
 
 def _is_kinked(made: Apply, written: Written) -> bool:

@@ -223,11 +223,11 @@ class NumpyWriter:
         operation = e.operation
         if operation in INFIX:
             return self._infix(e, *INFIX[operation])
-        if operation in (elementwise.square, elementwise.power_by_number):
-            exponent = 2 if operation is elementwise.square else e.settings["exponent"]
-            return f"{self._within(e.operands[0], ATOM)}**{exponent!r}", POWER
-        if operation is elementwise.negative:
-            return f"-{self._within(e.operands[0], PRODUCT)}", SUM
+        if operation in FORMS:
+            form, inside, binding = FORMS[operation]
+            return form.format(self._within(e.operands[0], inside)), binding
+        if operation is elementwise.power_by_number:
+            return f"{self._within(e.operands[0], ATOM)}**{e.settings['exponent']!r}", POWER
         if operation is shape.transpose and not e.settings.get("axes"):
             return f"{self._within(e.operands[0], ATOM)}.T", ATOM
         if operation is indexing.getitem:
@@ -254,14 +254,6 @@ class NumpyWriter:
     def _called(self, e: Apply) -> Piece:
         operation = e.operation
         axis = e.settings.get("axis")
-        if operation is activations.logistic:
-            return f"1 / (1 + np.exp(-{self._within(e.operands[0], ATOM)}))", PRODUCT
-        if operation is activations.rectifier:
-            return f"np.maximum({self._text(e.operands[0])}, 0)", ATOM
-        if operation is activations.soft_rectifier:
-            return f"np.logaddexp(0, {self._text(e.operands[0])})", ATOM
-        if operation is activations.log_logistic:
-            return f"-np.logaddexp(0, -{self._within(e.operands[0], ATOM)})", SUM
         if operation in SHIFTED:
             return self._shifted_first(e, axis, self._within(e.operands[0], ATOM))
         if operation is indexing.updated:
@@ -410,6 +402,14 @@ INFIX: dict[Any, tuple[str, int]] = {
     elementwise.multiply: ("*", PRODUCT),
     elementwise.divide: ("/", PRODUCT),
     linalg.matmul: ("@", PRODUCT),
+}
+FORMS: dict[Any, tuple[str, int, int]] = {  # with how tightly the operand has to bind, and how tightly the whole does
+    elementwise.negative: ("-{}", PRODUCT, SUM),
+    elementwise.square: ("{}**2", ATOM, POWER),
+    activations.logistic: ("1 / (1 + np.exp(-{}))", ATOM, PRODUCT),
+    activations.rectifier: ("np.maximum({}, 0)", SUM, ATOM),
+    activations.soft_rectifier: ("np.logaddexp(0, {})", SUM, ATOM),
+    activations.log_logistic: ("-np.logaddexp(0, -{})", ATOM, SUM),
 }
 SHARES = {log_probabilities.softmax_of, log_probabilities.shares}
 SHIFTED = {*SHARES, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp}

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any, TypeGuard
 
 from ...autodiff.rules import indexing
-from ...autodiff.texts import printable
+from ...autodiff.texts import printable, unused
 from ..backward.absence import zeros_beyond
 from ..backward.grain import ACTIVATIONS
 from ..equations.arithmetic import terms_of
@@ -331,10 +331,7 @@ def _identifier(name: str, taken: Iterable[str]) -> str:
         plain = f"w_{plain}"
     if keyword.iskeyword(plain) or plain in TAKEN or TEMPORARY.fullmatch(plain):
         plain += "_"
-    number, free = 2, plain
-    while free in set(taken):
-        free, number = f"{plain}_{number}", number + 1
-    return free
+    return unused(plain, set(taken))
 
 
 def _quoted(name: str) -> str:
