@@ -99,19 +99,46 @@ def test_a_mistake_is_named_wherever_the_sizes_come_from(form):
     assert len(XS) == T == SETTINGS.T and start().shape == (B, d)
 
 
-class Hidden:
-    """An object whose sizes nobody can shorten."""
+class Network:
+    """An object with sizes and data of its own, and a method that calls another one, which reads a variable."""
+
+    def __init__(self):
+        self.steps, self.xs, self.ys = T, XS, YS
+
+    def count(self):
+        return self.steps * B
+
+    def loss(self, p):
+        return loss(p, self.xs, self.ys, self.steps, self.count())
+
+    def by_hand(self, p, right=False):
+        return backward(p, self.xs, self.ys, self.steps, self.count(), right)
+
+
+def test_an_object_is_copied_with_its_methods():
+    network = Network()
+    report = tr.compare(network.loss, network.by_hand, PARAMETERS)
+    assert [LEFT_OUT in one.sentence for one in report.diagnoses] == [True], str(report)
+    assert "On sequences of 1 step U, b differ already." in str(report)
+    assert tr.compare(network.loss, partial(network.by_hand, right=True), PARAMETERS).agrees
+    assert network.steps == T and network.xs is XS and "count" not in vars(network)
+    assert "x_t U" in str(tr.derive(network.loss, PARAMETERS))
+
+
+class Slots:
+    """Sizes that nobody can shorten."""
+
+    __slots__ = ("size", "steps")
 
     def __init__(self):
         self.steps, self.size = T, B
 
-    def by_hand(self, p, xs, ys):
-        return backward(p, xs, ys, self.steps, self.steps * self.size, False)
 
-
-def test_sizes_that_an_object_keeps_are_left_alone():
+def test_sizes_that_cannot_be_seen_are_left_alone():
     """Then the whole is looked at, and what is said of it holds there."""
-    report = tr.compare(lambda p, xs, ys: loss(p, xs, ys, T, T * B), Hidden().by_hand, PARAMETERS, (XS, YS))
+    hidden = Slots()
+    by_hand = lambda p, xs, ys: backward(p, xs, ys, hidden.steps, hidden.steps * hidden.size, False)  # noqa: E731
+    report = tr.compare(lambda p, xs, ys: loss(p, xs, ys, T, T * B), by_hand, PARAMETERS, (XS, YS))
     assert not report.agrees and "On sequences of" not in str(report)
     assert all(LEFT_OUT in one.sentence for one in report.diagnoses)
 

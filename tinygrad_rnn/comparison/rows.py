@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 
 from ..derivation.derivation import Derivation
 from ..recorded.contributions import contributions_by_step
-from ..recorded.outside import data_outside, reading_others
+from ..recorded.outside import data_outside, has_attributes, reading_others
 from ..recorded.recording import Recording, record
 from .claims.claims import Claims, read_claims
 from .deriving import derived
@@ -88,7 +88,7 @@ class Sides:
     def _read_alike(self) -> bool:
         """True if the manual side reads no other data from outside than the loss, so that both can be given others."""
         known = set(map(id, self.recording.outside.values()))
-        is_visible = isinstance(self.manual, (FunctionType, partial))
+        is_visible = isinstance(self.manual, (FunctionType, MethodType, partial)) or has_attributes(self.manual)
         return is_visible and known >= set(map(id, data_outside(self.manual, None, self.recording.data).values()))
 
 

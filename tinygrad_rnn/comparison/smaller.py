@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
-from dataclasses import is_dataclass, replace
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,7 +92,7 @@ def _shapes(value: Any) -> Iterator[Shape]:
 
 
 def _cut(value: Any, sizes: Sizes) -> Any:
-    """A value at a smaller size; what has none of these sizes stays, and so do objects but for those that hold data."""
+    """A value at a smaller size; what has none of these sizes stays."""
     left = dict(sizes)
     if type(value) is int:
         return sizes.get(value, value)
@@ -104,9 +102,4 @@ def _cut(value: Any, sizes: Sizes) -> Any:
         return type(value)(_cut(part, left) for part in value[: left.pop(len(value), None)])
     if type(value) is dict:
         return {key: _cut(part, sizes) for key, part in value.items()}
-    if isinstance(value, SimpleNamespace) or (is_dataclass(value) and not isinstance(value, type)):
-        smaller = copy(value)
-        for name, part in vars(value).items():
-            object.__setattr__(smaller, name, _cut(part, sizes))  # it may be frozen
-        return smaller
     return value

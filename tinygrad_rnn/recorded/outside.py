@@ -7,11 +7,12 @@ To know them by name, or to run the function with others, one needs no more than
 from __future__ import annotations
 
 import dis
+import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
-from types import CellType, CodeType, FunctionType
+from types import CellType, CodeType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def read_from_outside(function: Any) -> dict[str, Any]:
             continue
         seen.add(id(one))
         for name, value in _read(one):
-            if isinstance(value, (FunctionType, partial)):
+            if isinstance(value, (FunctionType, MethodType, partial)) or has_attributes(value):
                 waiting.append(value)
             else:
                 found.setdefault(name, value)
@@ -84,7 +85,7 @@ def _tells(array: np.ndarray) -> bool:
 class Copies:
     """Copies of functions, and of the functions that they call, which read other values from outside.
 
-    Nothing of the originals changes. Methods stay as they are, as what they read belongs to an object.
+    Nothing of the originals changes. A method belongs to a copy of its object, which has other attributes.
 
     Args:
         change: called with each value that is read from outside; returns the one to be read instead.
@@ -104,17 +105,31 @@ class Copies:
         self._functions: dict[FunctionType, FunctionType] = {}
         self._modules: dict[int, dict[str, Any]] = {}
         self._cells: dict[int, CellType] = {}
+        self._objects: dict[int, Any] = {}
 
     def of(self, value: Any) -> Any:
-        """The copy of a function; of any other value what it changes to."""
+        """The copy of a function, a method or an object; of any other value what it changes to."""
         if isinstance(value, partial):
             keywords = {name: self.of(given) for name, given in value.keywords.items()}
             return partial(self.of(value.func), *map(self.of, value.args), **keywords)
-        if not isinstance(value, FunctionType):
+        if isinstance(value, MethodType):
+            return MethodType(self.of(value.__func__), self.of(value.__self__))
+        if isinstance(value, FunctionType):
+            return self._functions.get(value) or (self._function(value) if _is_users(value) else value)
+        if not has_attributes(value):
             return self.change(value)
-        return self._functions.get(value) or (self._copy(value) if _is_users(value) else value)
+        return self._objects[id(value)] if id(value) in self._objects else self._object(value)
 
-    def _copy(self, function: FunctionType) -> FunctionType:
+    def _object(self, value: Any) -> Any:
+        """A copy of an object that finds copies of its methods before those of its class."""
+        kind: Any = type(value)
+        copy = kind.__new__(kind)
+        self._objects[id(value)] = copy  # before its parts: they may know it
+        vars(copy).update((name, self.of(part)) for name, part in vars(value).items())
+        vars(copy).update((name, MethodType(self.of(method), copy)) for name, method in _methods(value).items())
+        return copy
+
+    def _function(self, function: FunctionType) -> FunctionType:
         module = self._modules.setdefault(id(function.__globals__), dict(function.__globals__))
         cells = tuple(self._cells.setdefault(id(cell), CellType()) for cell in function.__closure__ or ())
         copy = FunctionType(function.__code__, module, function.__name__, None, cells)
@@ -133,14 +148,33 @@ def reading_others(function: Any, others: Mapping[int, Any]) -> Any:
     return Copies(lambda value: others.get(id(value), value)).of(function) if others else function
 
 
+def has_attributes(value: Any) -> bool:
+    """Return True for an object that holds what its user gave it: of a user's class, or a namespace."""
+    kind = type(value)
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
+    is_users = kind.__module__ == "__main__" or not (kind.__module__ == "builtins" or file.startswith(NOT_THE_USERS))
+    is_plain = hasattr(value, "__dict__") and not any("__new__" in vars(base) for base in kind.__mro__[:-1])
+    return kind is SimpleNamespace or (is_users and is_plain and not isinstance(value, type))
+
+
+def _methods(value: Any) -> dict[str, FunctionType]:
+    """The methods of an object that a user wrote, by name; those that Python itself calls stay with the class."""
+    methods = {name: part for kind in reversed(type(value).__mro__) for name, part in vars(kind).items()}
+    return {n: m for n, m in methods.items() if isinstance(m, FunctionType) and _is_users(m) and not n.startswith("__")}
+
+
 def _is_users(function: FunctionType) -> bool:
     return not function.__code__.co_filename.startswith(NOT_THE_USERS)
 
 
 def _read(function: Any) -> Iterator[tuple[str, Any]]:
-    """The names and values that a function itself reads from outside."""
+    """The names and values that a function itself reads from outside; those that an object has."""
     if isinstance(function, partial):
         yield from (("", function.func), *function.keywords.items(), *(("", given) for given in function.args))
+    elif isinstance(function, MethodType):
+        yield from (("", function.__func__), ("", function.__self__))
+    elif has_attributes(function):
+        yield from (*vars(function).items(), *_methods(function).items())
     elif isinstance(function, FunctionType) and _is_users(function):
         defaults = function.__defaults__ or ()
         count = function.__code__.co_argcount
