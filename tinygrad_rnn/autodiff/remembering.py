@@ -18,17 +18,11 @@ from .scope import changed, context
 
 
 class Origin(NamedTuple):
-    """The origin of a plain array.
+    """The origin of a plain array."""
 
-    Attributes:
-        array: the array; it is kept, so that its identity stays its own.
-        function: the function that made it.
-        inputs: the arguments of that function.
-    """
-
-    array: Any
-    function: Callable[..., Any]
-    inputs: tuple[Any, ...]
+    array: Any  # the array; it is kept, so that its identity stays its own
+    function: Callable[..., Any]  # the function that made it
+    inputs: tuple[Any, ...]  # the arguments of that function
 
 
 Origins = dict[int, Origin]  # by the identity of the array

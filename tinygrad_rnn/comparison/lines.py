@@ -49,37 +49,22 @@ DELTAS = ("delta", "Delta", "Δ")
 
 
 class Request(NamedTuple):
-    """A line's name, parsed.
+    """A line's name, parsed."""
 
-    Attributes:
-        name: the name of the value: "s", "f", "W"; "delta" for Δ.
-        step: the step; None if not given.
-        layer: the layer; None if not given.
-        term: the loss term; None for the whole loss.
-        is_derivative: whether the derivative by the value is meant, or the value itself.
-    """
-
-    name: str
-    step: int | None
-    layer: Any
-    term: int | None
-    is_derivative: bool
+    name: str  # the name of the value: "s", "f", "W"; "delta" for Δ
+    step: int | None  # the step; None if not given
+    layer: Any  # the layer; None if not given
+    term: int | None  # the loss term; None for the whole loss
+    is_derivative: bool  # whether the derivative by the value is meant, or the value itself
 
 
 class Place(NamedTuple):
-    """The place of a line's number in the recording.
+    """The place of a line's number in the recording."""
 
-    Attributes:
-        nodes: the nodes whose cotangents (or values), side by side, the line names.
-        row: the row of these arrays; None for all.
-        leaf: the parameter whose gradient the line names, if any.
-        step: the step whose contribution to that gradient is meant; None for the whole gradient.
-    """
-
-    nodes: Sequence[Any] = ()
-    row: int | None = None
-    leaf: Tensor | None = None
-    step: int | None = None
+    nodes: Sequence[Any] = ()  # the nodes whose cotangents (or values), side by side, the line names
+    row: int | None = None  # the row of these arrays; None for all
+    leaf: Tensor | None = None  # the parameter whose gradient the line names, if any
+    step: int | None = None  # the step whose contribution to that gradient is meant; None for the whole gradient
 
 
 def read_line(name: str) -> Request | None:

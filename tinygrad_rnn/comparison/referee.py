@@ -33,17 +33,11 @@ Evaluate = Callable[[Arrays], float]
 
 
 class _Point(NamedTuple):
-    """The point at which the loss is differentiated.
+    """The point at which the loss is differentiated."""
 
-    Attributes:
-        evaluate: returns the loss at other values of its parameters.
-        values: the values of the parameters, in float64.
-        loss: its value there; the rounding of this value limits the precision of differences.
-    """
-
-    evaluate: Evaluate
-    values: Arrays
-    loss: float
+    evaluate: Evaluate  # returns the loss at other values of its parameters
+    values: Arrays  # the values of the parameters, in float64
+    loss: float  # its value there; the rounding of this value limits the precision of differences
 
 
 class Referee:

@@ -34,17 +34,11 @@ UNKNOWN: Any = object()
 
 
 class Prepared(NamedTuple):
-    """A call that may be made.
+    """A call that may be made."""
 
-    Attributes:
-        plan: the plan for the form of its arguments.
-        executable: the generated code that runs.
-        inputs: its inputs: the arrays among the arguments, and the other Tensors that the function uses.
-    """
-
-    plan: Plan
-    executable: Executable
-    inputs: tuple[Any, ...]
+    plan: Plan  # the plan for the form of its arguments
+    executable: Executable  # the generated code that runs
+    inputs: tuple[Any, ...]  # its inputs: the arrays among the arguments, and the other Tensors that the function uses
 
 
 class Compiled:

@@ -220,15 +220,10 @@ class Plan:
 
 
 class Chosen(NamedTuple):
-    """A plan for the arguments at hand.
-
-    Attributes:
-        plan: the plan.
-        sizes: their free lengths; () if the plan is for these lengths alone.
-    """
+    """A plan for the arguments at hand."""
 
     plan: Plan
-    sizes: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()  # their free lengths; () if the plan is for these lengths alone
 
 
 class Coming:

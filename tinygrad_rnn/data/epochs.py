@@ -40,23 +40,14 @@ class Batch(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """A batch before its arrays are made. A process that computes some of its columns makes no others.
+    """A batch before its arrays are made. A process that computes some of its columns makes no others."""
 
-    Attributes:
-        size: the number of sequences side by side.
-        inputs: a function of a slice, which returns the inputs of these columns.
-        targets: a function of a slice, which returns their targets.
-        lengths: as in ``Batch``, of all columns.
-        target_lengths: likewise.
-        continues: as in ``Batch``.
-    """
-
-    size: int
-    inputs: Callable[[slice], Any]
-    targets: Callable[[slice], Any]
-    lengths: npt.NDArray[np.int64] | None = None
-    target_lengths: npt.NDArray[np.int64] | None = None
-    continues: bool = False
+    size: int  # the number of sequences side by side
+    inputs: Callable[[slice], Any]  # a function of a slice, which returns the inputs of these columns
+    targets: Callable[[slice], Any]  # a function of a slice, which returns their targets
+    lengths: npt.NDArray[np.int64] | None = None  # as in ``Batch``, of all columns
+    target_lengths: npt.NDArray[np.int64] | None = None  # likewise
+    continues: bool = False  # as in ``Batch``
 
     def columns(self, part: slice = slice(None)) -> Batch:
         """The batch, or some of its columns."""

@@ -62,27 +62,16 @@ ARITHMETIC = {*SAME, *COMPOSED, *OF_INTEGERS, *REDUCED, "clip", "cumsum", "einsu
 
 
 class Operation(NamedTuple):
-    """An operation of a program, with the material for its nodes.
+    """An operation of a program, with the material for its nodes."""
 
-    Attributes:
-        value: its result.
-        args: the operands; sizes in place of numbers that follow them.
-        keywords: its keywords, likewise.
-        dtype: the type in which it is computed.
-        shape: the lengths of the result.
-        shape_of: the lengths of an operand.
-        operand: returns the name, in the graph, of an operand in that type.
-        as_it_is: returns the name of an operand in its own type, such as an index.
-    """
-
-    value: Value
-    args: tuple[Any, ...]
-    keywords: dict[str, Any]
-    dtype: np.dtype[Any]
-    shape: tuple[int | Size, ...]
-    shape_of: Callable[[Value], tuple[int | Size, ...]]
-    operand: Callable[[Any], str]
-    as_it_is: Callable[[Any], str]
+    value: Value  # its result
+    args: tuple[Any, ...]  # the operands; sizes in place of numbers that follow them
+    keywords: dict[str, Any]  # its keywords, likewise
+    dtype: np.dtype[Any]  # the type in which it is computed
+    shape: tuple[int | Size, ...]  # the lengths of the result
+    shape_of: Callable[[Value], tuple[int | Size, ...]]  # the lengths of an operand
+    operand: Callable[[Any], str]  # returns the name, in the graph, of an operand in that type
+    as_it_is: Callable[[Any], str]  # returns the name of an operand in its own type, such as an index
 
 
 Writer = Callable[[Graph, Operation], str]

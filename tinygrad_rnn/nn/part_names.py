@@ -17,19 +17,12 @@ DEEPEST = 4  # the largest number of functions that are followed when each only 
 
 
 class _Code(NamedTuple):
-    """The names that the code of a cell gives to the parts of its state.
+    """The names that the code of a cell gives to the parts of its state."""
 
-    Attributes:
-        taken: the names of the parts of the incoming state.
-        given: the names of the parts of the returned state.
-        callee: the function that the code passes the state on to, if it does nothing else.
-        place: the position of the argument that gets the state.
-    """
-
-    taken: tuple[str, ...]
-    given: tuple[str, ...]
-    callee: str | None
-    place: int
+    taken: tuple[str, ...]  # the names of the parts of the incoming state
+    given: tuple[str, ...]  # the names of the parts of the returned state
+    callee: str | None  # the function that the code passes the state on to, if it does nothing else
+    place: int  # the position of the argument that gets the state
 
 
 def part_names(cell: Any, count: int) -> tuple[str, ...] | None:

@@ -141,15 +141,10 @@ def without_padding(xs: Any, lengths: Any) -> tuple[Any, Any]:
 
 
 class Padded(NamedTuple):
-    """A step of a padded batch.
+    """A step of a padded batch."""
 
-    Attributes:
-        x: the inputs, (B, ...).
-        valid: (B,), True for the sequences that have this step.
-    """
-
-    x: Any
-    valid: Any
+    x: Any  # the inputs, (B, ...)
+    valid: Any  # (B,), True for the sequences that have this step
 
 
 class Masked:

@@ -36,15 +36,10 @@ Arrays = dict[str, np.ndarray]
 
 
 class Translation(NamedTuple):
-    """The correspondence between the parameters of a kind of module and PyTorch's.
+    """The correspondence between the parameters of a kind of module and PyTorch's."""
 
-    Attributes:
-        out: from a module to arrays by PyTorch's names.
-        into: from a module and PyTorch's arrays to arrays by the module's own names.
-    """
-
-    out: Callable[[Any], Arrays]
-    into: Callable[[Any, Arrays], Arrays]
+    out: Callable[[Any], Arrays]  # from a module to arrays by PyTorch's names
+    into: Callable[[Any, Arrays], Arrays]  # from a module and PyTorch's arrays to arrays by the module's own names
 
 
 # --- one cell --------------------------------------------------------------------------------------------------------

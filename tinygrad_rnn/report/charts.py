@@ -17,19 +17,12 @@ MOST_POINTS = 600  # more than a chart of this width can show
 
 
 class Curve(NamedTuple):
-    """A curve: its name, its points, and its style.
+    """A curve: its name, its points, and its style."""
 
-    Attributes:
-        name: the name in the legend; a curve without a name isn't in it.
-        x: (N,).
-        y: (N,); values that a logarithmic axis can't show (zero, NaN) are left out.
-        style: a CSS class: "c0" ... "c5" for a colour, with "faint" or "dashed" perhaps.
-    """
-
-    name: str
-    x: np.ndarray
-    y: np.ndarray
-    style: str
+    name: str  # the name in the legend; a curve without a name isn't in it
+    x: np.ndarray  # (N,)
+    y: np.ndarray  # (N,); values that a logarithmic axis can't show (zero, NaN) are left out
+    style: str  # a CSS class: "c0" ... "c5" for a colour, with "faint" or "dashed" perhaps
 
 
 def line_chart(

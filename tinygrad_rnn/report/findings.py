@@ -25,27 +25,16 @@ PARAGRAPH = re.compile(r"\n\n(?=[A-Z][a-z]* [a-z][^\n]{20})")
 
 
 class Example(NamedTuple):
-    """The worked example, examined in every way.
+    """The worked example, examined in every way."""
 
-    Attributes:
-        network: the recorded network.
-        picture: its unrolled graph.
-        derivation: its backpropagation through time, written out.
-        comparison: its gradients: autograd, by hand, finite differences.
-        terms: the terms that add up to ``∂L/∂W``, from the recorded graph.
-        apart: the largest difference between these and the terms by hand (``manual.paths``).
-        new_loss: the loss after one step of gradient descent.
-        slips: the places where the article's lines differ from its own formulas.
-    """
-
-    network: Recorded
-    picture: Picture
-    derivation: Derivation
-    comparison: Report
-    terms: BPTTTerms
-    apart: float
-    new_loss: float
-    slips: tuple[Slip, ...]
+    network: Recorded  # the recorded network
+    picture: Picture  # its unrolled graph
+    derivation: Derivation  # its backpropagation through time, written out
+    comparison: Report  # its gradients: autograd, by hand, finite differences
+    terms: BPTTTerms  # the terms that add up to ``∂L/∂W``, from the recorded graph
+    apart: float  # the largest difference between these and the terms by hand (``manual.paths``)
+    new_loss: float  # the loss after one step of gradient descent
+    slips: tuple[Slip, ...]  # the places where the article's lines differ from its own formulas
 
 
 def study_example() -> Example:
@@ -67,17 +56,11 @@ def study_example() -> Example:
 
 
 class CellFlow(NamedTuple):
-    """The gradient's flow through one cell.
+    """The gradient's flow through one cell."""
 
-    Attributes:
-        cell: its name, "LSTM".
-        setting: the setting, such as "forget bias 3".
-        flow: the gradient at every step.
-    """
-
-    cell: str
-    setting: str
-    flow: Flow
+    cell: str  # its name, "LSTM"
+    setting: str  # the setting, such as "forget bias 3"
+    flow: Flow  # the gradient at every step
 
 
 def study_flows(seed: int = 0) -> list[CellFlow]:
@@ -116,29 +99,17 @@ def _cells(seed: int) -> list[tuple[str, str, Any]]:
 
 
 class Learned(NamedTuple):
-    """The result of learning from a text.
+    """The result of learning from a text."""
 
-    Attributes:
-        source: the source of the text.
-        length: its number of characters.
-        model: the trained model.
-        history: the history of training.
-        bits: the bits that the model needs for an unseen character.
-        bits_without: the bits for a character without a model.
-        prime: an unseen piece of the text, which the model continues.
-        before: the text that it wrote before training.
-        after: the text that it writes after training.
-    """
-
-    source: str
-    length: int
-    model: LanguageModel
-    history: History
-    bits: float
-    bits_without: float
-    prime: str
-    before: str
-    after: str
+    source: str  # the source of the text
+    length: int  # its number of characters
+    model: LanguageModel  # the trained model
+    history: History  # the history of training
+    bits: float  # the bits that the model needs for an unseen character
+    bits_without: float  # the bits for a character without a model
+    prime: str  # an unseen piece of the text, which the model continues
+    before: str  # the text that it wrote before training
+    after: str  # the text that it writes after training
 
 
 def learn(text: str, source: str, *, seed: int, seconds: float, progress: bool | str | None) -> Learned:

@@ -13,17 +13,11 @@ from ..manual import worked_example as article
 
 
 class Recorded(NamedTuple):
-    """A network that has been run once.
-
-    Attributes:
-        loss: its loss.
-        terms: the losses of the steps that have one, by step; their sum is the loss.
-        parameters: its parameters, by name.
-    """
+    """A network that has been run once."""
 
     loss: Tensor
-    terms: dict[int, Tensor]
-    parameters: dict[str, Tensor]
+    terms: dict[int, Tensor]  # the losses of the steps that have one, by step; their sum is the loss
+    parameters: dict[str, Tensor]  # its parameters, by name
 
 
 def worked_example() -> Recorded:

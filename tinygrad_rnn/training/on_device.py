@@ -27,31 +27,19 @@ MOST_NUMBERS = 64  # numbers, such as learning rates, that are kept on the devic
 
 
 class Losses(NamedTuple):
-    """The results of a batch.
+    """The results of a batch."""
 
-    Attributes:
-        loss: the sum of the losses of its parts, each times its share.
-        states: the state that each part passes on to the next batch.
-        finite: whether all gradients are finite.
-    """
-
-    loss: float
-    states: list[Any]
-    finite: bool
+    loss: float  # the sum of the losses of its parts, each times its share
+    states: list[Any]  # the state that each part passes on to the next batch
+    finite: bool  # whether all gradients are finite
 
 
 class Call(NamedTuple):
-    """A part of a batch, ready to be computed.
+    """A part of a batch, ready to be computed."""
 
-    Attributes:
-        prepared: the executable to run.
-        others: its inputs besides the model's parameters; a carried state is already on the device.
-        share: the factor on the loss.
-    """
-
-    prepared: Prepared
-    others: list[Any]
-    share: float
+    prepared: Prepared  # the executable to run
+    others: list[Any]  # its inputs besides the model's parameters; a carried state is already on the device
+    share: float  # the factor on the loss
 
 
 class OnDevice:

@@ -27,15 +27,10 @@ SAMPLE_AT_FIRST = 64  # at the first step
 
 
 class Part(NamedTuple):
-    """A part of a batch: some of its columns.
+    """A part of a batch: some of its columns."""
 
-    Attributes:
-        batch: the columns.
-        share: the factor of its loss in the loss of the whole batch.
-    """
-
-    batch: Batch
-    share: float
+    batch: Batch  # the columns
+    share: float  # the factor of its loss in the loss of the whole batch
 
 
 class Sharing:

@@ -10,15 +10,10 @@ from .history import History
 
 
 class Clipping(NamedTuple):
-    """The clipping of gradients before an update.
+    """The clipping of gradients before an update."""
 
-    Attributes:
-        norm: the largest norm of all gradients together; None for no limit.
-        value: the largest absolute value of each element; None for no limit.
-    """
-
-    norm: float | None = None
-    value: float | None = None
+    norm: float | None = None  # the largest norm of all gradients together; None for no limit
+    value: float | None = None  # the largest absolute value of each element; None for no limit
 
     def clip(self, model: Module) -> None:
         """Clip the gradients of a model."""

@@ -21,13 +21,7 @@ from .sharing import Part, Sharing, Weight, in_means
 
 @dataclass(eq=False)
 class Validation:
-    """The validation of a model at intervals, with a copy of its best weights; the arguments are as in ``fit``.
-
-    Attributes:
-        best_loss: the lowest validation loss so far.
-        best_weights: the model's ``state_dict()`` at that time; None before the first validation.
-        without_improvement: the number of validations since then.
-    """
+    """The validation of a model at intervals, with a copy of its best weights; the arguments are as in ``fit``."""
 
     data: Epochs
     loss: Loss
@@ -37,9 +31,9 @@ class Validation:
     every: int | None
     patience: int | None
     min_improvement: float
-    best_loss: float = math.inf
-    best_weights: dict[str, np.ndarray] | None = None
-    without_improvement: int = 0
+    best_loss: float = math.inf  # the lowest validation loss so far
+    best_weights: dict[str, np.ndarray] | None = None  # the model's ``state_dict()`` at that time
+    without_improvement: int = 0  # the number of validations since then
 
     def __post_init__(self) -> None:
         counts = [count for count in (self.every, self.patience) if count is not None]

@@ -21,19 +21,12 @@ FEWER = (views.SHOWN, (2, 2), (1, 2), (1, 1))  # the first and last steps that s
 
 
 class Composed(NamedTuple):
-    """A view of a graph, laid out.
+    """A view of a graph, laid out."""
 
-    Attributes:
-        graph: the visible graph.
-        measured: its gradients, if they were asked for and there are any.
-        scene: the placed parts of the picture.
-        scale: the colours of gradient norms, if boxes are coloured by them.
-    """
-
-    graph: Graph
-    measured: Measured | None
-    scene: Scene
-    scale: GradientScale | None
+    graph: Graph  # the visible graph
+    measured: Measured | None  # its gradients, if they were asked for and there are any
+    scene: Scene  # the placed parts of the picture
+    scale: GradientScale | None  # the colours of gradient norms, if boxes are coloured by them
 
 
 def compose_to_fit(graph: Graph, options: Options, equations: dict[int, list[Equation]], gradients: bool) -> Composed:

@@ -15,17 +15,11 @@ END = float("inf")
 
 
 class Frame(NamedTuple):
-    """The progress of the two passes.
+    """The progress of the two passes."""
 
-    Attributes:
-        text: the caption of the frame.
-        forward: the step that the forward pass has reached, infinite once it has the loss.
-        backward: the step that the backward pass has reached, infinite where it begins; None before that.
-    """
-
-    text: str
-    forward: float
-    backward: float | None = None
+    text: str  # the caption
+    forward: float  # the step that the forward pass has reached, infinite once it has the loss
+    backward: float | None = None  # the step that the backward pass has reached, infinite where it begins; None before
 
 
 def passes(scene: Scene, has_gradient: bool) -> list[Frame]:

@@ -74,58 +74,40 @@ class Line:
 
 @dataclass
 class Box:
-    """A node of the picture.
+    """A node of the picture."""
 
-    Attributes:
-        name: unique in the scene, the same in every writer.
-        kind: decides the colours.
-        x, y: the centre.
-        fill: a colour that replaces that of the kind.
-        hint: its description on request (hover, screen reader).
-        vertex: its index in the graph.
-    """
-
-    name: str
-    kind: str
-    x: float
+    name: str  # unique in the scene, the same in every writer
+    kind: str  # decides the colours
+    x: float  # of the centre
     y: float
     width: float
     height: float
     lines: list[Line]
-    hint: str = ""
-    fill: str | None = None
+    hint: str = ""  # its description on request (hover, screen reader)
+    fill: str | None = None  # a colour that replaces that of the kind
     ink: str | None = None
     dimmed: bool = False
     step: int | None = None
-    vertex: int = -1
+    vertex: int = -1  # its index in the graph
 
 
 @dataclass
 class Path:
-    """An edge, or a part of one: a chain of cubic Bézier curves.
+    """An edge, or a part of one: a chain of cubic Bézier curves."""
 
-    Attributes:
-        kind: "flow", "carry", "initial" (at one step alone), "tap", "bus" or "constant"; decides colour and width.
-        points: 1 + 3n control points.
-        source, target: names of the boxes or dots that it joins.
-        arrow: "end", "start" or "" (none).
-        tint: which colour of parameters, for buses and taps.
-        flows: whether a gradient flows back along it; gradient: whether it is drawn as that gradient.
-    """
-
-    kind: str
-    points: list[Point]
-    source: str
-    target: str
-    arrow: str = "end"
+    kind: str  # "flow", "carry", "initial" (at one step alone), "tap", "bus" or "constant"; decides colour and width
+    points: list[Point]  # 1 + 3n control points
+    source: str  # the name of the box or dot that it joins
+    target: str  # the name of the other one
+    arrow: str = "end"  # "end", "start" or "" (none)
     hint: str = ""
-    tint: int = 0
+    tint: int = 0  # which colour of parameters, for buses and taps
     dimmed: bool = False
     step: int | None = None
     edge: int = -1
     vertex: int = -1
-    flows: bool = True
-    gradient: bool = False
+    flows: bool = True  # whether a gradient flows back along it
+    gradient: bool = False  # whether it is drawn as that gradient
 
 
 @dataclass

@@ -23,35 +23,21 @@ from .pytorch_names import translated
 
 
 class Claim(NamedTuple):
-    """A claim of the manual side on one parameter.
+    """A claim of the manual side on one parameter."""
 
-    Attributes:
-        gradient: the array, in the parameter's shape; None if there is none to compare.
-        problem: the reason why there is none, or "".
-        given: the given array, if its shape was wrong.
-    """
-
-    gradient: np.ndarray | None
-    problem: str = ""
-    given: np.ndarray | None = None
+    gradient: np.ndarray | None  # the array, in the parameter's shape; None if there is none to compare
+    problem: str = ""  # the reason why there is none, or ""
+    given: np.ndarray | None = None  # the given array, if its shape was wrong
 
 
 class Claims(NamedTuple):
-    """The claims of the manual side.
+    """The claims of the manual side."""
 
-    Attributes:
-        gradients: a claim for each parameter, in the recording's order.
-        lines: named intermediates ("delta[4]", "dL/ds[3]"), in the order given.
-        by_step: for some parameters, the contribution of each step, by step.
-        strangers: entries under names that no parameter has.
-        notes: further remarks for the report.
-    """
-
-    gradients: dict[str, Claim]
-    lines: dict[str, Any]
-    by_step: dict[str, dict[int, np.ndarray]]
-    strangers: dict[str, Any]
-    notes: list[str]
+    gradients: dict[str, Claim]  # a claim for each parameter, in the recording's order
+    lines: dict[str, Any]  # named intermediates ("delta[4]", "dL/ds[3]"), in the order given
+    by_step: dict[str, dict[int, np.ndarray]]  # for some parameters, the contribution of each step, by step
+    strangers: dict[str, Any]  # entries under names that no parameter has
+    notes: list[str]  # further remarks for the report
 
     @property
     def are_all_there(self) -> bool:

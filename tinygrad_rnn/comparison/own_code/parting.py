@@ -34,17 +34,11 @@ CHANCE = 1e-7  # the relative difference from which on numbers may be equal by c
 
 
 class Belongs(NamedTuple):
-    """A line of the derivation, or a part of one, that belongs somewhere in the function.
-
-    Attributes:
-        line: the line.
-        expression: its right-hand side, or a part of that.
-        steps: the steps at which it is computed.
-    """
+    """A line of the derivation, or a part of one, that belongs somewhere in the function."""
 
     line: Line
-    expression: Expression
-    steps: Steps
+    expression: Expression  # its right-hand side, or a part of that
+    steps: Steps  # the steps at which it is computed
 
     @property
     def is_whole(self) -> bool:
@@ -56,21 +50,13 @@ Wanted = tuple[Belongs, list[np.ndarray]]  # with its values at its steps
 
 
 class Exchange(NamedTuple):
-    """Other values for those that a line of the function assigns.
+    """Other values for those that a line of the function assigns."""
 
-    Attributes:
-        place: the line.
-        belongs: what they are.
-        new: the values, by the numbers of those in whose place they stand.
-        adds: whether they are what is added to a value, rather than the value.
-        first: the number of the first one that changes.
-    """
-
-    place: Place
-    belongs: Belongs
-    new: dict[int, np.ndarray]
-    adds: bool
-    first: int
+    place: Place  # the line
+    belongs: Belongs  # what they are
+    new: dict[int, np.ndarray]  # the values, by the numbers of those in whose place they stand
+    adds: bool  # whether they are what is added to a value, rather than the value
+    first: int  # the number of the first one that changes
 
     @property
     def key(self) -> object:

@@ -19,19 +19,12 @@ from .interpreter import Interpreter, series_of
 
 
 class Found(NamedTuple):
-    """The results of a pass; first those that may lie in its room, since XLA gives room to the first that fit.
+    """The results of a pass; first those that may lie in its room, since XLA gives room to the first that fit."""
 
-    Attributes:
-        series: the arrays of its room that nobody needs but the next call.
-        saved: the Values that it hands to the backward pass.
-        results: the Values that are wanted of it: outputs of the program, gradients, or both.
-        in_range: whether all indices of the forward pass were in range.
-    """
-
-    series: tuple[Any, ...]
-    saved: tuple[Any, ...]
-    results: tuple[Any, ...]
-    in_range: Any
+    series: tuple[Any, ...]  # the arrays of its room that nobody needs but the next call
+    saved: tuple[Any, ...]  # the Values that it hands to the backward pass
+    results: tuple[Any, ...]  # the Values that are wanted of it: outputs of the program, gradients, or both
+    in_range: Any  # whether all indices of the forward pass were in range
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,15 +24,10 @@ from .loop import Carried, Linear, Loop
 
 
 class Group(NamedTuple):
-    """States that one loop computes.
+    """States that one loop computes."""
 
-    Attributes:
-        carried: these states, which are components of the state of a larger loop.
-        step: the factor and the term of one step if they are a linear recurrence; None for any other group.
-    """
-
-    carried: list[Carried]
-    step: Linear | None
+    carried: list[Carried]  # these states, which are components of the state of a larger loop
+    step: Linear | None  # the factor and the term of one step if they are a linear recurrence; None for any other group
 
 
 def groups(trace: Trace, loop: Loop) -> list[Group]:

@@ -21,17 +21,11 @@ How = Literal["rows", "sum", "last"]
 
 
 class Carried(NamedTuple):
-    """A component of the state.
+    """A component of the state."""
 
-    Attributes:
-        start: its value before the first step, from outside.
-        before: the Value in the body that stands for it before the step.
-        after: its Value after the step, computed by the body.
-    """
-
-    start: Value
-    before: Value
-    after: Value
+    start: Value  # its value before the first step, from outside
+    before: Value  # the Value in the body that stands for it before the step
+    after: Value  # its Value after the step, computed by the body
 
 
 class Linear(NamedTuple):

@@ -178,15 +178,10 @@ RULES: dict[Any, Callable[..., Any]] = {
 
 
 class Factor(NamedTuple):
-    """A factor of a product.
+    """A factor of a product."""
 
-    Attributes:
-        value: the factor.
-        term: a letter for each of its axes; " " where the length is 1, and counts for nothing.
-    """
-
-    value: Value
-    term: str
+    value: Value  # the factor
+    term: str  # a letter for each of its axes; " " where the length is 1, and counts for nothing
 
 
 def factors_of(product: Value) -> tuple[list[Factor], str] | None:

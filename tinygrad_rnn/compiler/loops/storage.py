@@ -17,19 +17,12 @@ from .loop import Carried, Loop, LoopResult
 
 
 class State(NamedTuple):
-    """A component of the state, and which results are parts of its array.
+    """A component of the state, and which results are parts of its array."""
 
-    Attributes:
-        carried: the component.
-        before: its result at each step, before the step: all rows but the one after the last step.
-        after: its result at each step, after the step: all rows but the first state.
-        last: its result after the last step.
-    """
-
-    carried: Carried
-    before: LoopResult | None
-    after: LoopResult | None
-    last: LoopResult | None
+    carried: Carried  # the component
+    before: LoopResult | None  # its result at each step, before the step: all rows but the one after the last step
+    after: LoopResult | None  # its result at each step, after the step: all rows but the first state
+    last: LoopResult | None  # its result after the last step
 
     @property
     def is_kept(self) -> bool:
@@ -38,23 +31,14 @@ class State(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of a concatenation.
+    """A part of a concatenation."""
 
-    Attributes:
-        whole: the concatenation.
-        axis: the axis of the concatenation, counted from the last one: -1, -2, ...
-        start: the index where it begins.
-        stop: the index where it ends.
-        piece: the Value that lies there.
-        is_in_place: whether the piece is computed there; if not, it is copied.
-    """
-
-    whole: Value
-    axis: int
-    start: int
-    stop: int
-    piece: Value
-    is_in_place: bool
+    whole: Value  # the concatenation
+    axis: int  # the axis of the concatenation, counted from the last one: -1, -2, ...
+    start: int  # the index where it begins
+    stop: int  # the index where it ends
+    piece: Value  # the Value that lies there
+    is_in_place: bool  # whether the piece is computed there; if not, it is copied
 
 
 Slot = State | LoopResult | Part

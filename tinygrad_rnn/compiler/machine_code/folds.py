@@ -37,21 +37,13 @@ PROBABILITIES = (log_probabilities.softmax_of, log_probabilities.shares, *LOGARI
 
 
 class Accumulator(NamedTuple):
-    """A number that elements x are combined with, one after another.
+    """A number that elements x are combined with, one after another."""
 
-    Attributes:
-        name: its variable.
-        place: the text of the element where it goes.
-        start: what it begins with.
-        combined: what it becomes with the next x.
-        finished: what is written in the end.
-    """
-
-    name: str
-    place: str
-    start: str
-    combined: str
-    finished: str
+    name: str  # its variable
+    place: str  # the text of the element where it goes
+    start: str  # what it begins with
+    combined: str  # what it becomes with the next x
+    finished: str  # what is written in the end
 
 
 def _accumulate(

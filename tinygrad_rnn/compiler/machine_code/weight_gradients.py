@@ -28,15 +28,10 @@ DEPTH = 64  # rows that are multiplied at a time: with a panel as wide as a tile
 
 
 class Rows(NamedTuple):
-    """The factors of a sum over steps and rows.
+    """The factors of a sum over steps and rows."""
 
-    Attributes:
-        left: h at all steps, (T, B, n).
-        right: Δ at all steps, (T, B, m).
-    """
-
-    left: Value
-    right: Value
+    left: Value  # h at all steps, (T, B, n)
+    right: Value  # Δ at all steps, (T, B, m)
 
     @property
     def rows(self) -> int:

@@ -34,33 +34,20 @@ class Buffer(NamedTuple):
 
 
 class View(NamedTuple):
-    """A part of a buffer, or all of it in another shape.
+    """A part of a buffer, or all of it in another shape."""
 
-    Attributes:
-        buffer: the name of that buffer.
-        text: its expression in the code.
-        of: computes it from the buffer's array and the code's numbers.
-    """
-
-    buffer: str
-    text: str
-    of: Callable[..., np.ndarray]
+    buffer: str  # the name of that buffer
+    text: str  # its expression in the code
+    of: Callable[..., np.ndarray]  # computes it from the buffer's array and the code's numbers
 
 
 class Function(NamedTuple):
-    """A generated function.
+    """A generated function."""
 
-    Attributes:
-        source: its text.
-        kept: the names of its first parameters: buffers, views and numbers, which stay the same over many calls.
-        given: the names of its other parameters, which are new at each call.
-        run: the function itself.
-    """
-
-    source: str
-    kept: list[str]
-    given: list[str]
-    run: Callable[..., Any]
+    source: str  # its text
+    kept: list[str]  # its first parameters: buffers, views and numbers, which stay the same over many calls
+    given: list[str]  # its other parameters, which are new at each call
+    run: Callable[..., Any]  # the function itself
 
 
 class Code(NamedTuple):

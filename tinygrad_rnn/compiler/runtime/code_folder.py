@@ -108,17 +108,11 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 class Entry(NamedTuple):
-    """A file of machine code.
+    """A file of machine code."""
 
-    Attributes:
-        path: its place.
-        size: its bytes.
-        used: when it was last used, in seconds since the epoch.
-    """
-
-    path: Path
-    size: int
-    used: float
+    path: Path  # its place
+    size: int  # its bytes
+    used: float  # when it was last used, in seconds since the epoch
 
 
 def entries(folder: Path) -> list[Entry]:

@@ -43,15 +43,10 @@ Target = Any  # a Quantity, or the name of a parameter
 
 
 class Term(NamedTuple):
-    """The contribution to a target from one use of it.
+    """The contribution to a target from one use of it."""
 
-    Attributes:
-        steps: the steps of the target; none if it has no steps.
-        expression: the contribution, seen from the target's step.
-    """
-
-    steps: Steps
-    expression: Expression
+    steps: Steps  # the steps of the target; none if it has no steps
+    expression: Expression  # the contribution, seen from the target's step
 
 
 class _Adjoint:

@@ -48,17 +48,11 @@ class Operand(NamedTuple):
 
 
 class Expression:
-    """The base of all expressions.
+    """The base of all expressions."""
 
-    Attributes:
-        shape: the length of each axis.
-        operands: the expressions that it consists of.
-        details: what distinguishes it from others of its class with the same operands.
-    """
-
-    shape: Shape
-    operands: tuple[Expression, ...] = ()
-    details: tuple[Any, ...] = ()
+    shape: Shape  # the length of each axis
+    operands: tuple[Expression, ...] = ()  # the expressions that it consists of
+    details: tuple[Any, ...] = ()  # what distinguishes it from others of its class with the same operands
     dtype: Any = np.dtype(np.float64)
 
     @cached_property

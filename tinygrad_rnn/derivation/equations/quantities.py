@@ -24,17 +24,11 @@ class Equation:
 
 
 class Letter(NamedTuple):
-    """The letter of a quantity that is no derivative, or whose derivative this one is.
+    """The letter of a quantity that is no derivative, or whose derivative this one is."""
 
-    Attributes:
-        base: the letter alone; ``delta`` for the derivative by a pre-activation, which has a letter of its own.
-        mark: the mark that distinguishes it from others with this letter: a gate, a layer, a number.
-        is_silent: whether the mark isn't printed, because others have steps and this one has none.
-    """
-
-    base: str = ""
-    mark: str = ""
-    is_silent: bool = False
+    base: str = ""  # the letter alone; ``delta`` for the derivative by a pre-activation, which has a letter of its own
+    mark: str = ""  # the mark that distinguishes it from others with this letter: a gate, a layer, a number
+    is_silent: bool = False  # whether the mark isn't printed, because others have steps and this one has none
 
     @property
     def printed(self) -> tuple[str, str]:
@@ -67,33 +61,19 @@ class Derivative(NamedTuple):
 
 @dataclass(eq=False)
 class Quantity:
-    """A letter of the derivation.
+    """A letter of the derivation."""
 
-    Attributes:
-        shape: the shape of its value at a step.
-        layer: the layer in which it was made.
-        labels: its names in the model.
-        variable: what the user calls it, if known.
-        equations: its definitions.
-        values: the recorded value at each step; under None if it has no steps.
-        loop: the number of the loop over time that computes it; None if it has no steps.
-        derivative: the derivative that it is, if it is one.
-        entries: the shape of ``W`` if its equations are about a derivative by one entry of ``W``; else ().
-        softmax: the softmax of it, if that is a quantity.
-        letter: its letter. One that textbooks have for it, it has from the beginning, and so a line of its own.
-    """
-
-    shape: Shape
-    layer: Any = None
-    labels: tuple[Label, ...] = ()
-    variable: str | None = None
-    equations: list[Equation] = field(default_factory=list)
-    values: dict[int | None, np.ndarray] = field(default_factory=dict)
-    loop: Any = None
-    derivative: Derivative | None = None
-    entries: Shape = ()
-    softmax: Quantity | None = None
-    letter: Letter = NO_LETTER
+    shape: Shape  # the shape of its value at a step
+    layer: Any = None  # the layer in which it was made
+    labels: tuple[Label, ...] = ()  # its names in the model
+    variable: str | None = None  # what the user calls it, if known
+    equations: list[Equation] = field(default_factory=list)  # its definitions
+    values: dict[int | None, np.ndarray] = field(default_factory=dict)  # by step; under None if it has no steps
+    loop: Any = None  # the number of the loop over time that computes it; None if it has no steps
+    derivative: Derivative | None = None  # the derivative that it is, if it is one
+    entries: Shape = ()  # the shape of ``W`` if its equations are about a derivative by one entry of ``W``
+    softmax: Quantity | None = None  # the softmax of it, if that is a quantity
+    letter: Letter = NO_LETTER  # given from the beginning if textbooks have one: then it has a line of its own
 
     @property
     def steps(self) -> Steps:

@@ -25,19 +25,12 @@ from .summing import sum_at_once
 
 
 class Forward(NamedTuple):
-    """The forward pass of a loss.
+    """The forward pass of a loss."""
 
-    Attributes:
-        quantities: its quantities, each after those that it reads at the same step.
-        loss: the one that is derived, at its last step if it has steps.
-        data: the arrays besides the parameters that equations read, by name.
-        adding_up: the names of those whose rows have to add up to 1.
-    """
-
-    quantities: list[Quantity]
-    loss: Place
-    data: dict[str, np.ndarray]
-    adding_up: set[str]
+    quantities: list[Quantity]  # its quantities, each after those that it reads at the same step
+    loss: Place  # the one that is derived, at its last step if it has steps
+    data: dict[str, np.ndarray]  # the arrays besides the parameters that equations read, by name
+    adding_up: set[str]  # the names of those whose rows have to add up to 1
 
 
 def read_forward(

@@ -35,15 +35,10 @@ Draws = tuple[np.ndarray, ...]
 
 
 class Written(NamedTuple):
-    """A value as a function of one other, written out.
+    """A value as a function of one other, written out."""
 
-    Attributes:
-        of: the other value, or a parameter.
-        whole: the expression, in which nothing but that value and numbers stands.
-    """
-
-    of: Reference | Parameter
-    whole: Expression
+    of: Reference | Parameter  # the other value, or a parameter
+    whole: Expression  # the expression, in which nothing but that value and numbers stands
 
     def has(self, *operations: Any) -> bool:
         """Return True if one of these operations stands in it."""

@@ -28,39 +28,22 @@ WRITTEN: dict[Any, Any] = {np.invert: np.logical_not, np.where: elementwise.wher
 
 @dataclass(eq=False, slots=True)
 class Item:
-    """A value of the graph.
+    """A value of the graph."""
 
-    Attributes:
-        op: the operation that made it; None for a leaf.
-        inputs: the inputs: Items, and arguments that aren't arrays.
-        keywords: the keywords of the operation.
-        value: the recorded value.
-        scope: the scope in which it was made.
-        labels: its names in the model.
-        order: its place in the order of recording; at first, the number of the recorded value with which it comes.
-        parameter: the name of the parameter that it is, if any.
-        data: the name of the array that it is, if the loss was given it.
-        step: the time step to which it belongs; None outside of steps.
-        loop: the number of the loop over time to which the step belongs.
-        place: its place in the step, if the loop was found by its repetition.
-        is_plain: whether no gradient flows through it: a mask that was computed by a comparison.
-        variable: the user's variable that held it, if known.
-    """
-
-    op: Any
-    inputs: tuple[Any, ...]
-    keywords: dict[str, Any]
-    value: Any
-    order: int
-    scope: Scope = NOWHERE
-    labels: tuple[Label, ...] = ()
-    parameter: str | None = None
-    data: str | None = None
-    step: int | None = None
-    loop: Any = None
-    place: int | None = None
-    is_plain: bool = False
-    variable: str | None = None
+    op: Any  # the operation that made it; None for a leaf
+    inputs: tuple[Any, ...]  # Items, and arguments that aren't arrays
+    keywords: dict[str, Any]  # those of the operation
+    value: Any  # the recorded value
+    order: int  # its place in the order of recording; at first, the number of the recorded value with which it comes
+    scope: Scope = NOWHERE  # the scope in which it was made
+    labels: tuple[Label, ...] = ()  # its names in the model
+    parameter: str | None = None  # the name of the parameter that it is, if any
+    data: str | None = None  # the name of the array that it is, if the loss was given it
+    step: int | None = None  # the time step to which it belongs; None outside of steps
+    loop: Any = None  # the number of the loop over time to which the step belongs
+    place: int | None = None  # its place in the step, if the loop was found by its repetition
+    is_plain: bool = False  # whether no gradient flows through it: a mask that was computed by a comparison
+    variable: str | None = None  # the user's variable that held it, if known
 
     @property
     def operation(self) -> Any:

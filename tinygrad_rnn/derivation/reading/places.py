@@ -15,15 +15,10 @@ from .items import Item
 
 
 class Slot(NamedTuple):
-    """A place in a step.
+    """A place in a step."""
 
-    Attributes:
-        step: the number of the step, 0 for the first whole step; negative before it.
-        place: the place of the operation in the step.
-    """
-
-    step: int
-    place: int
+    step: int  # the number of the step, 0 for the first whole step; negative before it
+    place: int  # the place of the operation in the step
 
 
 class _Read(NamedTuple):

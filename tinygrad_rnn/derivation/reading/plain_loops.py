@@ -141,21 +141,13 @@ def _signature(item: Item, names: list[str]) -> Any:
 
 
 class _Loop(NamedTuple):
-    """A stretch in which operations repeat.
+    """A stretch in which operations repeat."""
 
-    Attributes:
-        first: the position where the first whole step begins.
-        period: the number of operations in a step.
-        steps: the number of whole steps.
-        before: the operations of incomplete steps before the first, each with its place; the nearest first.
-        after: the operations of incomplete steps after the last, in the same way.
-    """
-
-    first: int
-    period: int
-    steps: int
-    before: Sequence[dict[int, int]] = ()
-    after: Sequence[dict[int, int]] = ()
+    first: int  # the position where the first whole step begins
+    period: int  # the number of operations in a step
+    steps: int  # the number of whole steps
+    before: Sequence[dict[int, int]] = ()  # the operations of incomplete steps, each with its place; the nearest first
+    after: Sequence[dict[int, int]] = ()  # likewise, after the last step
 
     @property
     def whole(self) -> range:

@@ -19,15 +19,10 @@ from ..running.evaluate import Running, compiled
 
 
 class Start(NamedTuple):
-    """A state before the first step.
+    """A state before the first step."""
 
-    Attributes:
-        given: the value that was found in its place: an Item, or a number.
-        is_recorded: whether it is a parameter, or the result of a recorded operation.
-    """
-
-    given: Any
-    is_recorded: bool
+    given: Any  # the value that was found in its place: an Item, or a number
+    is_recorded: bool  # whether it is a parameter, or the result of a recorded operation
 
 
 class _Made(NamedTuple):

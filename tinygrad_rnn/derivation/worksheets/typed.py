@@ -16,17 +16,11 @@ LEFT_SIDE = re.compile(r"\s*[^=<>!()]*[^=<>!()\s]\s*\+?=(?!=)\s*")
 
 
 class Typed(NamedTuple):
-    """An answer as Python text.
+    """An answer as Python text."""
 
-    Attributes:
-        text: the answer in Python.
-        origin: for each character of ``text``, its place in ``typed``.
-        typed: the typed text.
-    """
-
-    text: str
-    origin: list[int]
-    typed: str
+    text: str  # the answer in Python
+    origin: list[int]  # for each character of ``text``, its place in ``typed``
+    typed: str  # the typed text
 
     def column(self, place: int) -> int:
         """The column in the typed text, counted from 1, for a place in the Python text."""

@@ -131,17 +131,11 @@ class LayerNormCell(Wrapper):
 
 
 class DropoutNoise(NamedTuple):
-    """The random numbers of a ``DropoutCell``.
+    """The random numbers of a ``DropoutCell``."""
 
-    Attributes:
-        x_mask: the factors of x, the same at every step; None for no dropout.
-        h_mask: the factors of h, the same at every step; None for no dropout.
-        inner: the random numbers of the cell inside.
-    """
-
-    x_mask: Any
-    h_mask: Any
-    inner: Any
+    x_mask: Any  # the factors of x, the same at every step; None for no dropout
+    h_mask: Any  # the factors of h, the same at every step; None for no dropout
+    inner: Any  # the random numbers of the cell inside
 
 
 class DropoutCell(Wrapper):
@@ -192,15 +186,10 @@ class DropoutCell(Wrapper):
 
 
 class ZoneoutNoise(NamedTuple):
-    """The random numbers of a ``ZoneoutCell``.
+    """The random numbers of a ``ZoneoutCell``."""
 
-    Attributes:
-        kept: for each component of the state, the share of the old value that is kept: 0 or 1 in training, else p.
-        inner: the random numbers of the cell inside.
-    """
-
-    kept: Any
-    inner: Any
+    kept: Any  # for each component of the state, the share of the old value that is kept: 0 or 1 in training, else p
+    inner: Any  # the random numbers of the cell inside
 
 
 class ZoneoutCell(Wrapper):

@@ -35,37 +35,21 @@ KINDS = {"state": "state", "output": "output", "value": "gate", "input": "input"
 
 @dataclass(slots=True)
 class Vertex:
-    """A thing to draw: a recorded value, a leaf, a constant, or (in a quotient) many of them.
+    """A thing to draw: a recorded value, a leaf, a constant, or (in a quotient) many of them."""
 
-    Attributes:
-        kind: "parameter", "input", "state", "output", "gate", "operation", "loss", "constant", "cell" or "elided".
-        title: its name ("h", "W"); empty for an operation without a name.
-        symbol: how it was made ("tanh", "× 0.5"); empty for leaves.
-        step: its column; None if it belongs to no step.
-        lane: index into ``Graph.lanes``; None for parameters, which stand in the margin.
-        key: its role in its lane, the same at every step.
-        nodes: the recorded nodes; the last one is its value.
-        detail: the settings of its operation ("axis=-1").
-        last_step: the last of the steps that it stands for, if it stands for several.
-        lines: further lines in its box.
-        fill: a colour that replaces that of the kind.
-        lit: whether it is on the highlighted paths, if there are any.
-        before: for a leaf that was updated since, the value that it had when it was used.
-    """
-
-    kind: str
-    title: str
-    symbol: str
-    step: int | None
-    lane: int | None
-    key: Hashable
-    nodes: list[Any]
-    detail: str = ""
-    last_step: int | None = None
-    lines: list[Line] = field(default_factory=list)
-    fill: str | None = None
-    lit: bool = True
-    before: Any = None
+    kind: str  # "parameter", "input", "state", "output", "gate", "operation", "loss", "constant", "cell" or "elided"
+    title: str  # its name ("h", "W"); empty for an operation without a name
+    symbol: str  # how it was made ("tanh", "× 0.5"); empty for leaves
+    step: int | None  # its column; None if it belongs to no step
+    lane: int | None  # index into ``Graph.lanes``; None for parameters, which stand in the margin
+    key: Hashable  # its role in its lane, the same at every step
+    nodes: list[Any]  # the recorded nodes; the last one is its value
+    detail: str = ""  # the settings of its operation ("axis=-1")
+    last_step: int | None = None  # the last of the steps that it stands for, if it stands for several
+    lines: list[Line] = field(default_factory=list)  # further lines in its box
+    fill: str | None = None  # a colour that replaces that of the kind
+    lit: bool = True  # whether it is on the highlighted paths, if there are any
+    before: Any = None  # for a leaf that was updated since, the value that it had when it was used
 
     @property
     def value(self) -> Any:
@@ -80,45 +64,27 @@ class Vertex:
 
 @dataclass(slots=True)
 class Edge:
-    """A use of one vertex by another.
+    """A use of one vertex by another."""
 
-    Attributes:
-        source, target: indices into ``Graph.vertices``.
-        argument: the number of the argument of the target.
-        uses: the recorded uses that it stands for, (node, argument); none where no gradient flows.
-        source_key: the key of the value used, even if the source stands for many values.
-        target_key: the key of the user, likewise.
-        delay: the number of steps that it goes forward in time.
-        count: the number of times, in different steps, that the value is handed on.
-        lit: as for a vertex.
-    """
-
-    source: int
-    target: int
-    argument: int
-    uses: list[tuple[Node, int]]
-    source_key: Hashable = None
-    target_key: Hashable = None
-    delay: int = 0
-    count: int = 1
-    lit: bool = True
+    source: int  # index into ``Graph.vertices``
+    target: int  # likewise
+    argument: int  # its number among those of the target
+    uses: list[tuple[Node, int]]  # the recorded uses that it stands for, (node, argument); none where no gradient flows
+    source_key: Hashable = None  # the key of the value used, even if the source stands for many values
+    target_key: Hashable = None  # the key of the user, likewise
+    delay: int = 0  # the number of steps that it goes forward in time
+    count: int = 1  # the number of times, in different steps, that the value is handed on
+    lit: bool = True  # as for a vertex
 
 
 @dataclass
 class Lane:
-    """A layer of the model over all its steps, or a part before, between or after the layers.
+    """A layer of the model over all its steps, or a part before, between or after the layers."""
 
-    Attributes:
-        title: the text at its left end.
-        timed: whether its vertices belong to time steps.
-        inherited: whether their steps come from their inputs, not from a scope.
-        is_cell: whether states or outputs of a cell are among them.
-    """
-
-    title: str
-    timed: bool
-    inherited: bool
-    is_cell: bool = False
+    title: str  # the text at its left end
+    timed: bool  # whether its vertices belong to time steps
+    inherited: bool  # whether their steps come from their inputs, not from a scope
+    is_cell: bool = False  # whether states or outputs of a cell are among them
 
 
 @dataclass

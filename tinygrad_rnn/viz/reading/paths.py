@@ -33,19 +33,12 @@ class Highlight(NamedTuple):
 
 
 class Term(NamedTuple):
-    """The part of ∂L_t/∂W that comes through the uses of W at step k.
+    """The part of ∂L_t/∂W that comes through the uses of W at step k."""
 
-    Attributes:
-        step: k; None for uses that belong to no step.
-        formula: the chain of derivatives.
-        norm: its Euclidean norm.
-        value: the term itself, in the shape of the parameter.
-    """
-
-    step: int | None
-    formula: str
-    norm: float
-    value: Any
+    step: int | None  # k; None for uses that belong to no step
+    formula: str  # the chain of derivatives
+    norm: float  # its Euclidean norm
+    value: Any  # the term itself, in the shape of the parameter
 
 
 class Start(NamedTuple):
