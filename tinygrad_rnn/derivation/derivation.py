@@ -27,7 +27,7 @@ from .equations.not_writable import NotWritable
 from .equations.parts import moves, parts
 from .equations.quantities import Quantity
 from .reading.forward import read_forward
-from .reading.taking_in import taken_in, with_other_arrays
+from .reading.taking_in import arrays_by_name, taken_in, with_other_arrays
 from .running.checking import WrongDerivation, differences, tolerance_of
 from .running.evaluate import Values, evaluate
 from .running.generated import Run, function_of
@@ -95,6 +95,10 @@ class Derivation:
         expressions = [equation.expression for quantity in kept for equation in quantity.equations]
         read = {part.name for expression in expressions for part in parts(expression, Data)}
         self.data = {name: array for name, array in arrays.items() if name in read}
+        for name, _ in arrays_by_name([*recording.outside], [*recording.outside.values()]):
+            called = self._renamed.get(name, name)
+            if called not in read:  # a function may find many arrays on which its loss doesn't depend
+                self.given.pop(called, None)
         self.backward = [quantity for quantity in kept if quantity.kind != "forward"]
         self.forward = [quantity for quantity in kept if quantity.kind == "forward"]
         Names(self.forward, self.backward, self.loss, [*shapes, *self.data])

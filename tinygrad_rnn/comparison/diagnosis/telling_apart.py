@@ -99,8 +99,12 @@ class Judge:
             name: array * np.exp(0.3 * rng.normal(size=array.shape)) for name, array in given.items() if _is_real(array)
         }
         whole = {n: rng.permuted(a.ravel()).reshape(a.shape) for n, a in given.items() if _is_whole(a)}
-        places += [(parameters, data) for data in (real, whole) if data]
-        return [found for values, data in places if (found := self._asked_at(values, data)) is not None]
+        found = [self._asked_at(values, data) for values, data in places]
+        for data in (real, whole):  # all together, or each alone, as others may be constants in the lines
+            together = self._asked_at(parameters, data) if data else None
+            alone = [{name: array} for name, array in data.items()] if together is None else []
+            found += [together, *(self._asked_at(parameters, one) for one in alone)]
+        return [run for run in found if run is not None]
 
     def _asked_at(
         self, values: Mapping[str, np.ndarray], data: dict[str, np.ndarray]

@@ -197,7 +197,7 @@ def _one_hot_of(classes: Expression, to: tuple[int, ...]) -> Expression:
 def _places(along: np.ndarray, first: np.ndarray, step: int) -> list[Step]:
     """The possible places of a row, as they follow from the step: the usual ones first, those from the end last."""
     usual = [-1, 0, 1, -2]
-    rows = [k for k in range(len(along)) if np.array_equal(along[k], first)]
+    rows = np.flatnonzero(np.all((along == first).reshape(len(along), -1), axis=1)).tolist()
     offsets = sorted((k - step for k in rows), key=lambda o: usual.index(o) if o in usual else 10 + abs(o))
     return [*map(Step, offsets), *(Step(k + step, -1) for k in rows)]
 

@@ -35,7 +35,7 @@ def taken_in(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Ten
         return _record(loss, parameters, data), {}, {}
     outside = data_outside(loss, parameters, data)
     names = _argument_names(loss, isinstance(loss, Module) and parameters is None, len(data))
-    own = _arrays([*names, *outside], (*data, *outside.values()))
+    own = arrays_by_name([*names, *outside], (*data, *outside.values()))
     given = {name: np.asarray(value_of(a)) for name, a in own}
     followed, tracked = _followed(names, data)
     with contextlib.suppress(Exception):  # the function may accept arrays, but no Tensors
@@ -128,7 +128,7 @@ def _argument_names(function: Any, is_model: bool, count: int) -> list[str]:
     return [names[k] if k < len(names) else f"data_{k + 1}" for k in range(count)]
 
 
-def _arrays(names: Sequence[str], data: Sequence[Any]) -> list[tuple[str, Any]]:
+def arrays_by_name(names: Sequence[str], data: Sequence[Any]) -> list[tuple[str, Any]]:
     """The arrays in the data by name; a list of steps is one array for each thing that a step has."""
     found = []
     for name, argument in zip(names, data):
@@ -194,7 +194,7 @@ def with_other_arrays(data: Sequence[Any], names: Iterable[str], other: Mapping[
 
 def _followed(names: Sequence[str], data: Sequence[Any]) -> tuple[tuple[Any, ...], dict[Tensor, str]]:
     """The data as leaves whose every use is recorded, and the names of these leaves and of the rows taken from them."""
-    arrays = dict(_arrays(names, data))
+    arrays = dict(arrays_by_name(names, data))
     followed = {
         name: tensor(array, requires_grad=True, name=name)
         for name, array in arrays.items()
