@@ -75,6 +75,10 @@ class Places:
         vertex = self.graph.vertices[i]
         return (vertex.lane, vertex.key)
 
+    def key_in_step(self, i: int) -> Key:
+        """The key of a vertex in the arrangement of a step; for a bar, that of the port where edges meet it."""
+        return ("port", self.key(i)) if i in self.bars else self.key(i)
+
     def end_key(self, i: int, key: Hashable) -> Key:
         """The key and lane of an end of an edge, which may be hidden in elided steps."""
         return (self.graph.vertices[i].lane, key)

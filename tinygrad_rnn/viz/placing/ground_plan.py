@@ -123,12 +123,11 @@ class Plan(Places):
         extents = self._extents(members)
         rows = {key: self.row[key] for key in extents}
         edges = [(self.key(edge.source), self.key(edge.target)) for _, edge in self.inner]
-        for _, edge in self.into_bar:
-            edges.append((self.key(edge.source), ("port", self.key(edge.target))))
-            rows[edges[-1][1]], extents[edges[-1][1]] = self.row[self.key(edge.target)], Extent(5, 5)
-        for _, edge in self.from_bar:
-            edges.append((("port", self.key(edge.source)), self.key(edge.target)))
-            rows[edges[-1][0]], extents[edges[-1][0]] = self.row[self.key(edge.source)], Extent(5, 5)
+        for _, edge in self.into_bar + self.from_bar:
+            edges.append((self.key_in_step(edge.source), self.key_in_step(edge.target)))
+            (bar,) = self.bars & {edge.source, edge.target}
+            port = self.key_in_step(bar)
+            rows[port], extents[port] = self.row[self.key(bar)], Extent(5, 5)
         edges = [(a, b) for a, b in edges if a in rows and b in rows and rows[a] < rows[b]]
         sides: dict[Key, int] = {}
         for _, edge in self.across:

@@ -27,7 +27,7 @@ from ..scene import (
 )
 from ..writing.norm_colors import ink_on
 from . import loops
-from .belonging import Column, Numbered
+from .belonging import Numbered
 from .boxes import box_lines, names_again
 from .ground_plan import CHANNEL_LINE, ELIDED_INSET, HEADING, Plan
 from .step_template import Template
@@ -313,15 +313,12 @@ class _Layout:
     def _draw_bar(self, n: int, edge: Edge) -> None:
         """Draw an edge between a step and a bar, which spans all steps."""
         plan = self.plan
-        into = edge.target in plan.bars
-        inside = edge.source if into else edge.target
-        column: Column = plan.column_of(inside)
+        column = plan.column_of(edge.source if edge.target in plan.bars else edge.target)
         if column.elided or column.step == 0:
             self._draw_straight(n, edge)
-            return
-        port = ("port", plan.key(edge.target if into else edge.source))
-        lower, upper = (plan.key(inside), port) if into else (port, plan.key(inside))
-        self._draw_rising(n, edge, plan.template, column.x, lower, upper)
+        else:
+            lower, upper = plan.key_in_step(edge.source), plan.key_in_step(edge.target)
+            self._draw_rising(n, edge, plan.template, column.x, lower, upper)
 
     def _draw_past(self, n: int, edge: Edge) -> None:
         """Draw an edge from outside of all steps past them, to a layer above, at their right."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from ..reading.paths import reachable
+
 Key = Hashable
 SPACE = 16.0
 WIRE_WIDTH = 8.0
@@ -191,24 +193,11 @@ class Template:
 
     def _centre(self) -> None:
         """Align parts that are not connected and share no row (layers that run one after the other)."""
-        part: dict[Key, int] = {}
-        found: list[list[Key]] = []
-        for start in self.x:
-            if start in part:
-                continue
-            part[start] = len(found)
-            stack, members = [start], []
-            while stack:
-                key = stack.pop()
-                members.append(key)
-                for other in [*self.below.get(key, ()), *self.above.get(key, ())]:
-                    if other not in part:
-                        part[other] = len(found)
-                        stack.append(other)
-            found.append(members)
-        for members in found:
-            rows = {self.rows[key] for key in members}
-            if all(part[key] == part[members[0]] for row in rows for key in self.order[row]):
+        left_over = set(self.x)
+        while left_over:
+            members = reachable([left_over.pop()], lambda key: [*self.below.get(key, ()), *self.above.get(key, ())])
+            left_over -= members
+            if all(members.issuperset(self.order[row]) for row in {self.rows[key] for key in members}):
                 left = min(self.x[key] - self._extent(key).left for key in members)
                 right = max(self.x[key] + self._extent(key).right for key in members)
                 for key in members:

@@ -7,7 +7,7 @@ backward walk that starts at ``L_t``, so they add up to its gradient exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -71,7 +71,9 @@ def mark(graph: Graph, measured: Measured, wanted: Highlight) -> list[Term]:
         raise ValueError(f"highlight: there is no loss at step {wanted.loss_term}; steps with a loss: {known}")
     begin = starts[wanted.loss_term]
     users, used = _neighbours(graph)
-    on_path = _reachable([start.vertex for start in begin], used) & _reachable([leaf], users)
+    before_the_loss: set[int] = reachable([start.vertex for start in begin], used.__getitem__)
+    after_the_leaf: set[int] = reachable([leaf], users.__getitem__)
+    on_path = before_the_loss & after_the_leaf
     for i, vertex in enumerate(graph.vertices):
         vertex.lit = i in on_path
     for edge in graph.edges:
@@ -204,12 +206,12 @@ def _neighbours(graph: Graph) -> tuple[list[list[int]], list[list[int]]]:
     return users, used
 
 
-def _reachable(starts: Iterable[int], neighbours: list[list[int]]) -> set[int]:
+def reachable(starts: Iterable[P], neighbours: Callable[[P], Iterable[P]]) -> set[P]:
+    """These things, and all that can be reached from them."""
     found = set(starts)
     stack = list(found)
     while stack:
-        for other in neighbours[stack.pop()]:
-            if other not in found:
-                found.add(other)
-                stack.append(other)
+        new = set(neighbours(stack.pop())) - found
+        found |= new
+        stack += new
     return found
