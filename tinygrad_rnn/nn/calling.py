@@ -65,9 +65,6 @@ def predictions(model: Any, inputs: Any, batch_size: int) -> Any:
 def batch_axis(prediction_of: Callable[[int], Any]) -> int:
     """Return the axis of a prediction along which examples lie: 1 if they are sequences, because time comes first.
 
-    Args:
-        prediction_of: returns the prediction for a number of examples.
-
     Raises:
         ValueError: the prediction's shape is the same for any number of examples.
     """

@@ -130,12 +130,7 @@ class Recording:
         return {id(old): other for old, other in zip(self.outside.values(), new) if other is not old}
 
     def evaluate(self, values: Mapping[str, np.ndarray], all_data: Sequence[Any] | None = None) -> float:
-        """The loss at other values of the parameters: by the user's function, else by running the recording again.
-
-        Args:
-            values: the parameters, by name.
-            all_data: other data for the user's function.
-        """
+        """The loss at other values of the parameters: by the user's function, else by running the recording again."""
         if self.function is not None:
             all_data = self.all_data if all_data is None else all_data
             function = reading_others(self.function, self.others(all_data))

@@ -12,9 +12,6 @@ class DelayedInterrupt:
     """A context in which the first Ctrl-C only sets ``requested``; a second one interrupts at once.
 
     Signals belong to the main thread; in any other thread this does nothing.
-
-    Attributes:
-        requested: whether Ctrl-C was pressed.
     """
 
     def __init__(self) -> None:

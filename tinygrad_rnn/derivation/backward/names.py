@@ -49,14 +49,7 @@ def row_name(name: str) -> str:
 
 
 class Names:
-    """The names of quantities, each one different.
-
-    Args:
-        forward: the quantities of the forward pass that have lines.
-        backward: the quantities of the backward pass that have lines.
-        root: the loss.
-        taken: the names of parameters and data.
-    """
+    """The names of quantities, each one different."""
 
     def __init__(self, forward: list[Quantity], backward: list[Quantity], root: Quantity, taken: Iterable[str]) -> None:
         self.root = root

@@ -27,9 +27,6 @@ def over_paths(forward: list[Quantity], root: Place, parameters: Mapping[str, Sh
         root: the loss, at its last step if it has steps.
         parameters: the shape of each, by name.
 
-    Returns:
-        The Jacobians and the direct derivatives of the states, those of the loss, and the gradients.
-
     Raises:
         NotWritable: a step depends on others than the one before it; the error names the line.
     """

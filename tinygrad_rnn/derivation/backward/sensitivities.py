@@ -30,9 +30,6 @@ def real_time(forward: list[Quantity], root: Place, parameters: Mapping[str, Sha
         root: the loss, at its last step if it has steps.
         parameters: the shape of each, by name.
 
-    Returns:
-        The sensitivities, the derivatives of the loss by the states directly, and the gradients.
-
     Raises:
         NotWritable: an operation's forward rule can't be written in lines; the error names it.
     """

@@ -99,13 +99,7 @@ def vjp(applied: Apply, argument: int, g: Reference, ans: Reference) -> Expressi
 
 
 def jvp(applied: Apply, tangents: Mapping[int, Expression], ans: Expression) -> Expression | None:
-    """The tangent of an operation's result, as an expression; None if its rule can't be followed.
-
-    Args:
-        applied: the operation on its operands.
-        tangents: the tangents of operands, by their numbers.
-        ans: the result.
-    """
+    """The tangent of an operation's result, as an expression; None if its rule can't be followed."""
     operation = applied.operation
     if operation.is_single or operation.outputs:
         return None
