@@ -68,6 +68,33 @@ def test_what_the_loss_is_called_with_is_no_data_from_outside():
     assert data_outside(np.sum, P, ()) == data_outside(FORMS, P, ()) == {}
 
 
+SEQUENCES, LABELS = [RNG.normal(size=(length, n)) for length in (3, 5, 2)], [0, 2, 1]
+
+
+def one_by_one(p, sequences, labels):
+    total = 0.0
+    for x, label in zip(sequences, labels):
+        h = np.zeros(d)
+        for t in range(len(x)):
+            h = np.tanh(x[t] @ p["U"] + h @ p["W"] + p["b"])
+        total = total - tr.log_softmax(h)[label]
+    return total
+
+
+def test_their_rows_are_followed():
+    """As steps are known by the rows that they read, the lines are those of a loss that is called with the data."""
+    outside = tr.derive(lambda p: one_by_one(p, SEQUENCES, LABELS), P)
+    given = tr.derive(one_by_one, P, (SEQUENCES, LABELS))
+    assert str(outside).lower() == str(given).replace("sequences", "SEQUENCES").lower()
+
+
+def test_where_no_tensor_is_accepted_the_names_are_there():
+    def rounded(p):
+        return sum(np.sum(np.tanh(np.asarray(x, dtype=np.float32).astype(float) @ p["U"]) ** 2) for x in xs)
+
+    assert tr.derive(rounded, {"U": P["U"]}).gradients()["U"].shape == (n, d)
+
+
 def by_hand(p):
     hs = [h0]
     for t in range(T):

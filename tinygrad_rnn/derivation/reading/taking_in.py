@@ -19,7 +19,7 @@ from ...autodiff.trees import leaves, paths, tree_map, unflatten
 from ...nn.module import Module
 from ...nn.recurrent import Recurrent
 from ...nn.unroll import unroll
-from ...recorded.outside import data_outside
+from ...recorded.outside import data_outside, reading_others
 from ...recorded.recording import Recording, record
 from ..equations.expressions import ARRIVING
 
@@ -35,13 +35,17 @@ def taken_in(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Ten
         return _record(loss, parameters, data), {}, {}
     outside = data_outside(loss, parameters, data)
     names = _argument_names(loss, isinstance(loss, Module) and parameters is None, len(data))
-    own = arrays_by_name([*names, *outside], (*data, *outside.values()))
-    given = {name: np.asarray(value_of(a)) for name, a in own}
-    followed, tracked = _followed(names, data)
-    with contextlib.suppress(Exception):  # the function may accept arrays, but no Tensors
-        recording = _record(loss, parameters, followed)
-        recording.data = data
-        return recording, tracked, given
+    everything, called = (*data, *outside.values()), [*names, *outside]
+    given = {name: np.asarray(value_of(a)) for name, a in arrays_by_name(called, everything)}
+    for count in sorted({len(everything), len(data)}, reverse=True):
+        followed, tracked = _followed(called[:count], everything[:count])
+        others = {id(old): new for old, new in zip(everything[len(data) :], followed[len(data) :]) if new is not old}
+        with contextlib.suppress(Exception):  # the function may accept arrays there, but no Tensors
+            recording = _record(reading_others(loss, others), parameters, followed[: len(data)])
+            recording.data, recording.outside = data, outside
+            if recording.function is not None:
+                recording.function = loss
+            return recording, tracked, given
     return _record(loss, parameters, data), {}, given
 
 
