@@ -88,6 +88,22 @@ def test_their_rows_are_followed():
     assert str(outside).lower() == str(given).replace("sequences", "SEQUENCES").lower()
 
 
+WORDS, NEXT = [2, 0, 1, 2, 2], [0, 1, 2, 2, 1]
+
+
+def test_a_list_of_numbers_is_a_sequence():
+    def loss(p):
+        h, total = np.zeros(d), 0.0
+        for word, target in zip(WORDS, NEXT):
+            h = np.tanh(p["E"][word] + h @ p["W"])
+            total = total - tr.log_softmax(h)[target]
+        return total
+
+    derivation = tr.derive(loss, {"E": RNG.normal(size=(3, d)), "W": P["W"]})
+    assert set(derivation.data) == {"WORDS", "NEXT"} and "E[WORDS_t]" in str(derivation)
+    derivation.run(data={"WORDS": [0, 0, 1, 2, 1], "NEXT": [1, 2, 1, 0, 2]})
+
+
 def test_where_no_tensor_is_accepted_the_names_are_there():
     def rounded(p):
         return sum(np.sum(np.tanh(np.asarray(x, dtype=np.float32).astype(float) @ p["U"]) ** 2) for x in xs)

@@ -52,7 +52,7 @@ def read_from_outside(function: Any) -> dict[str, Any]:
 
 
 def data_outside(function: Any, parameters: Any, data: Sequence[Any]) -> dict[str, Any]:
-    """The data that a loss function reads from outside: arrays, and trees of arrays, by the names of variables.
+    """The data that a loss function reads from outside, by the names of variables: arrays, lists of numbers, and trees.
 
     What it is called with isn't repeated. What only arranges data is none: zeros, places along an axis, an identity.
 
@@ -65,13 +65,22 @@ def data_outside(function: Any, parameters: Any, data: Sequence[Any]) -> dict[st
     taken = _arguments(function)[: 1 + len(data)]
 
     def is_data(value: Any) -> bool:
-        parts = leaves(value) if isinstance(value, (np.ndarray, list, tuple, dict)) else []
-        arrays = [part for part in parts if isinstance(part, np.ndarray) and part.ndim and part.dtype.kind in "fiub"]
+        arrays = list(_arrays(value))
         is_small = sum(array.size for array in arrays) <= MOST_NUMBERS
         return is_small and any(map(_tells, arrays)) and called_with.isdisjoint(map(id, arrays))
 
     outside = read_from_outside(function).items()
     return {name: value for name, value in outside if name not in ("", *taken) and is_data(value)}
+
+
+def _arrays(value: Any) -> Iterator[np.ndarray]:
+    """The arrays of numbers in a tree; a list of numbers is one."""
+    if type(value) is list and value and all(type(part) in (int, float) for part in value):
+        yield np.array(value)
+    elif isinstance(value, (np.ndarray, list, tuple, dict)):
+        for part in leaves(value):
+            if isinstance(part, np.ndarray) and part.ndim and part.dtype.kind in "fiub":
+                yield part
 
 
 def _tells(array: np.ndarray) -> bool:
