@@ -75,4 +75,4 @@ def test_rows_that_are_chosen_by_data_differ_from_use_to_use() -> None:
 
     for _ in range(5):
         derivation = tr.derive(loss, {"scores": scores, "links": links})
-        assert "[words_t, words_{t+1}]" in str(derivation)  # beside state[k_t]
+        assert "[words_t, words_{t+1}]" in str(derivation)  # beside state[words_{t+1}]
