@@ -171,6 +171,22 @@ def test_a_product_of_a_detached_state_is_that_of_each_step():
     assert "h_t = 0.3 u_t + 0.7 " in lines and "∂L/∂u_{t+1} [t in {0, 1, 2, 3, 5, 6, 8}]" in lines
 
 
+@pytest.mark.parametrize("borders", [(2, 4), (1, 4)])
+def test_products_of_detached_states_belong_to_the_steps_of_all(borders):
+    """Pieces of two steps were read as steps of two, and a first piece of one step as something before the loop."""
+
+    def loss(p, xs):
+        h, total = p["v"], 0.0
+        for t in range(6):
+            h = tr.stop_gradient(h) if t in borders else h
+            h = 0.3 * h + 0.7 * np.tanh(xs[t] @ p["U"] + h @ p["W"])
+            total = total + np.sum(h**2)
+        return total
+
+    lines = held_to_autograd(loss, *sequences(6))
+    assert "h_t = 0.3 u_t + 0.7 " in lines and "∂L/∂W = Σ_t u_t ⊗ Δ_t" in lines
+
+
 def test_an_output_of_the_last_state_is_no_further_step():
     """``V h_T`` and ``W[l] h_t`` are products of the same shapes."""
     weights, xs = {"W": np.ones((2, 3, 3)) / 3, "V": np.eye(3)}, np.ones((4, 3))

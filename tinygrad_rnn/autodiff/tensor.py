@@ -28,7 +28,7 @@ from .letting_go import EVERY, Knot
 from .memory import own_copy
 from .promotion import NUMPY_1, as_promised
 from .registry import OVERRIDES, PLAIN, Primitive, name_of
-from .remembering import remembered
+from .remembering import Origin, remembered
 from .rules.complex_pairs import ComplexTensor, on_complex
 from .rules.elementwise import (
     absolute,
@@ -522,6 +522,8 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
         return node
     if data.dtype.kind == "c":
         raise errors.complex_refused(op.name)
+    if context.origins is not None and not keywords:  # of detached values
+        context.origins[id(data)] = Origin(data, op, args)
     return _node(data)
 
 

@@ -112,8 +112,22 @@ class _Cleaning:
         if source is not None and not node.requires_grad:  # detached: the same array outside of the graph
             detached = Item(stop_gradient, (source,), {}, node._data, source.order, source.scope, step=source.step)
             return self._kept(detached)
+        if not node.requires_grad and (made := self._of_detached(node)) is not None:
+            return made
         parameter, data = self.parameters.get(node), self.data.get(node)
         return Item(None, (), {}, node._data, node.serial, node.scope, parameter=parameter, data=data)
+
+    def _of_detached(self, node: Any) -> Item | None:
+        """The Item of what is computed from a detached value, ``0.9 * h`` at the first step of a piece."""
+        origin = self.origins.get(id(node._data))
+        if origin is None or not any(isinstance(a, Tensor) for a in origin.inputs):
+            return None
+        inputs = tuple(self._input(a, value_of(a)) for a in origin.inputs)
+        if all(not isinstance(a, Item) or a.op is None for a in inputs):
+            return None
+        item = self._kept(Item(origin.function, inputs, {}, node._data, node.serial, node.scope))
+        self._by_array[id(node._data)] = item
+        return item
 
     def _kept(self, item: Item) -> Item:
         self.items.append(item)
