@@ -17,7 +17,7 @@ from ...derivation.derivation import Derivation
 from ...derivation.edits.budget import Budget
 from ...derivation.edits.editing import Bench, has_kinks
 from ...derivation.edits.identities import identities
-from ..measures import ROUNDING, largest
+from ..measures import ROUNDING, constant_of, largest
 from ..referee import seconds_of
 from ..report import DIFFERS, Diagnosis, Line, Row
 from ..rows import Sides
@@ -117,7 +117,8 @@ class _Case:
         if derivation is None:
             return alone or by_itself, [problem]
         only_zeros = not any(np.any(row.manual) for row in self.wrong)  # many an unusual edit leads to zeros
-        explained = {name for one in by_itself for name in one.parameters}
+        told = [one for one in by_itself if one.mistake != CONSTANT or _is_round(constant_of(*_both(self.wrong[0])))]
+        explained = {name for one in told for name in one.parameters}
         extent = USUAL if is_sure or only_zeros else ONE_EDIT if explained >= {row.name for row in self.wrong} else ALL
         found, notes = self._searched(derivation, extent)
         if not alone and not any(one.complete for one in found):
@@ -209,6 +210,16 @@ class _Case:
                 several = "your gradients equal" if len(names) > 1 else "your gradient equals"
                 return Diagnosis(candidate.mistake, names, f"{', '.join(names)}: {several} {candidate.phrase}.")
         return None
+
+
+def _both(row: Row) -> tuple[np.ndarray, np.ndarray]:
+    """The right gradient, and the given one."""
+    return row.autograd, np.asarray(row.manual)
+
+
+def _is_round(number: float) -> bool:
+    """Return True for a number of one digit, such as a learning rate; others are a ratio of something."""
+    return bool(np.isclose(number, float(f"{number:.1g}"), rtol=1e-9))
 
 
 def _covering(diagnoses: Sequence[Diagnosis], wrong: Sequence[Row]) -> list[Diagnosis]:

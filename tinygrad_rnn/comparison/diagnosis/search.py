@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ...derivation.derivation import Derivation
-from ...derivation.edits.alike import alike, form
+from ...derivation.edits.alike import alike, form, form_of_values
 from ...derivation.edits.budget import Budget
 from ...derivation.edits.editing import Bench
 from ...derivation.edits.edits import SOME_STEPS, Edit, Kind, edits_of, edits_of_uses
@@ -19,7 +20,7 @@ from ...derivation.edits.hand import Hand
 from ...derivation.edits.kinds import BY_PART
 from ...derivation.edits.logarithms import in_logarithms
 from ...derivation.edits.of_uses import distributed
-from ...derivation.equations.expressions import Reference
+from ...derivation.equations.expressions import Expression, Reference
 from ...derivation.equations.lines import Line
 from ...derivation.equations.parts import at, parts
 from ..measures import Tolerance, constant_of
@@ -145,16 +146,18 @@ class Search:
                 if self.budget.is_spent:
                     return
                 if self.recorded.explains((edit,), first):
-                    wanted = form(at(edit.before, edit.place))
-                    like = [other for other in among if any(form(part) == wanted for part in parts(other.expression))]
-                    groups = alike(like, lambda other: self._named_like(edit, other, rank), self.can_explain)  # noqa: B023
-                    yield from (group for group in groups if any(one.line is line for one in group))
+                    for of in (form, form_of_values):
+                        wanted = of(at(edit.before, edit.place))
+                        like = [other for other in among if any(of(part) == wanted for part in parts(other.expression))]
+                        groups = alike(like, partial(self._named_like, edit, rank, of), self.can_explain)
+                        yield from (group for group in groups if any(one.line is line for one in group))
 
-    def _named_like(self, edit: Edit, line: Line, rank: int) -> list[Edit]:
+    def _named_like(self, edit: Edit, rank: int, of: Callable[[Expression], Any], line: Line) -> list[Edit]:
+        """The edits of a line that are called the same, of values of the same form."""
         if self.budget.is_spent:
             return []
-        wanted = edit.what, *map(form, edit.of)
-        return [other for other in self.edits(line, rank) if (other.what, *map(form, other.of)) == wanted]
+        wanted = edit.what, *map(of, edit.of)
+        return [other for other in self.edits(line, rank) if (other.what, *map(of, other.of)) == wanted]
 
     def can_explain(self, lines: Collection[Line]) -> bool:
         """Return True if each wrong gradient depends on one of these lines, and some values of theirs lead to all."""

@@ -15,6 +15,7 @@ from ...derivation.derivation import Derivation
 from ...derivation.edits.editing import Bench
 from ...derivation.edits.edits import Edit
 from ...derivation.edits.of_terms import LEFT_OUT
+from ...derivation.equations.expressions import Number
 from ...derivation.equations.parts import reads_derivatives
 from ..measures import Tolerance
 from ..rows import Sides
@@ -176,4 +177,5 @@ def _rank(edit: Edit) -> int:
         return 0 if edit.what == LEFT_OUT else 2 if is_a_derivative else 1
     if edit.what.startswith("the term {} was"):  # halved, or taken twice
         return 4
-    return 3 if "taken twice" in edit.what or "+= for =" in edit.what else 2
+    is_a_number = bool(edit.of) and isinstance(edit.of[0], Number) and "stands where" in edit.what
+    return 3 if is_a_number or "taken twice" in edit.what or "+= for =" in edit.what else 2

@@ -46,6 +46,7 @@ def alike(
                 around = form(outer), edit.place[-1:], number
                 of_lines = whole, edit.place, number
                 alike_are: list[Any] = [of_lines, (part, number), (line, part, number), around, (line, around)]
+                alike_are += [(edit.place, form_of_values(at(edit.before, edit.place)), number)]
                 alike_are += [(all_taken, of_lines), (taken(outer), around)]
                 alike_are += [(edit.place, number), (edit.place, number - totals[edit.place, edit.what] - 1)]
                 about: list[Any] = [tuple(map(how, edit.of)) for how in FORMS]
@@ -175,6 +176,16 @@ def _form(expression: Expression) -> Any:
     return name, expression.ndim, () if is_row else tuple(map(form, expression.operands))
 
 
+def form_of_values(expression: Expression) -> Any:
+    """The form of an expression and its steps; a row of an array counts as a value: an input is like a state."""
+    if isinstance(expression, Reference):
+        return Reference.__name__, expression.ndim, expression.shift
+    if isinstance(expression, Apply) and isinstance(index := expression.settings.get("index"), Step):
+        return Reference.__name__, expression.ndim, index.offset + 1
+    name = expression.operation if isinstance(expression, Apply) else type(expression).__name__
+    return name, expression.ndim, tuple(map(form_of_values, expression.operands))
+
+
 def taken(expression: Expression) -> tuple[str, ...]:
     """The places that are taken from arrays: the row of the step or of that counted from the end, one half of two."""
     return tuple(repr(p.settings["index"]) for p in parts(expression, Apply) if "index" in p.settings)
@@ -190,4 +201,4 @@ def form_and_steps(expression: Expression) -> Any:
     return form(expression), tuple(part.shift for part in parts(expression, Reference))
 
 
-FORMS = (form, form_and_parameters, form_and_steps)
+FORMS = (form, form_and_parameters, form_and_steps, form_of_values)

@@ -30,6 +30,7 @@ from .of_values import recoded, rolls
 if TYPE_CHECKING:
     from .derived import Derived
 
+OPPOSITE = {"greater": "less_equal", "less_equal": "greater", "less": "greater_equal", "greater_equal": "less"}
 MOST_READERS = 4  # of a derivative, of which any may read it before it is whole
 
 
@@ -51,7 +52,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             for anywhere in (recode, where_they_are_read(recode, hand)):
                 yield from applied(derivation, anywhere, what, (array,), fewest=1, reads=(array,))
     yield from loops_forwards(derivation)
-    yield from loops_shorter(derivation)
+    yield from loops_shorter(derivation, hand)
     yield from loops_longer(derivation)
     yield from nothing_reset(derivation, hand)
     yield from lines_exchanged(derivation)
@@ -61,6 +62,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from kept_beside(derivation, hand)
     yield from losses_elsewhere(derivation, hand)
     yield from _states_kept(derivation, hand)
+    yield from _conditions(derivation)
     yield from carries_shared(derivation)
     yield from _parts_exchanged(derivation)
     yield from other_sums(derivation)
@@ -164,6 +166,17 @@ def _states_kept(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             turned = partial(change, of=(state, read), candidate=other)
             what = "the mask {} was left out, everywhere: as if each sequence went on to the last step"
             yield from applied(derivation, turned, what, (mask,), ("backward",), 1)
+
+
+def _conditions(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+    """One of several cases, taken always: the middle of a Huber loss, which is a square, or its sides."""
+    backward = [line for line in derivation.lines if line.kind != "forward"]
+    read = (part for line in backward for part in parts(line.expression, Apply))
+    conditions = dict.fromkeys(part for part in read if part.name in OPPOSITE and part.shape)
+    for one in conditions:
+        others = [c for c in conditions if c.operands == one.operands and c.name == OPPOSITE[one.name]]
+        both: Any = {c: broadcast(Number(float(c is one)), c.shape) for c in (one, *others)}
+        yield from applied(derivation, both.get, "as if {} were always true", (one,), fewest=1, reads=both)
 
 
 def carries_shared(derivation: Derived) -> Iterator[tuple[Edit, ...]]:

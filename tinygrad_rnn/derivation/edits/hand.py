@@ -50,12 +50,15 @@ class Hand:
         smoothed: the number of the class and that of the others, for each array of smoothed zeros and a one.
         vectors: for each array of the data that is another one's classes as vectors of zeros and a one, the vectors
             of further classes, with their names.
+        divisors: the whole numbers by which the lines divide.
         sizes: numbers by which one may divide, with what they count.
         factor: the number that wrong gradients are times the right ones, if it is one number for all.
     """
 
     def __init__(self, derivation: Derived, factor: float = 1.0) -> None:
         self.factor = factor
+        forward = [line.expression for line in derivation.lines if line.kind == "forward"]
+        self._numbers = {number.value for whole in forward for number in parts(whole, Number)}
         self.forward = [q for q in derivation.forward if q is not derivation.loss]
         self.backward = [q for q in derivation.backward if isinstance(q.adjoint_of, Quantity)]
         self.parameters = [
@@ -66,7 +69,7 @@ class Hand:
             for line in derivation.lines
             if line.kind == "gradient" and isinstance(line.expression, Sum)
         }
-        self._divisors = {
+        self.divisors = {
             int(part.operands[1].value)
             for line in derivation.lines
             for part in parts(line.expression)
@@ -97,9 +100,7 @@ class Hand:
     @cached_property
     def rates(self) -> list[float]:
         """The numbers in the lines that are no whole ones, nor one divided by such: of a leak, a step, a discount."""
-        read = (p for q in self.forward for e in q.equations for p in parts(e.expression, Number))
-        found = {number.value for number in read}
-        return sorted(x for x in found if x and not float(x).is_integer() and not (1 / x).is_integer())
+        return sorted(x for x in self._numbers if x and not float(x).is_integer() and not (1 / x).is_integer())
 
     @cached_property
     def penalties(self) -> set[float]:
@@ -177,7 +178,7 @@ class Hand:
         single = {self.T, *(n for q in self.forward for n in q.shape), *(n for p in self.parameters for n in p.shape)}
         single -= {0, 1}
         of_data = {n for array in self.data for n in (*array.shape[:1], int(np.prod(array.shape)))} - {0, 1}
-        return sorted(single | of_data | self._divisors | {a * b for a in single for b in single})
+        return sorted(single | of_data | self.divisors | {a * b for a in single for b in single})
 
     def like(self, reference: Reference) -> Iterator[Expression]:
         """Other quantities of the same kind and shape, at the same step and the ones beside it."""

@@ -57,23 +57,33 @@ def _handed_forwards(line: Line, with_its_beginning: bool) -> Callable[[Expressi
     return change
 
 
-def loops_shorter(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+def loops_shorter(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     """Backward loops over fewer steps: one or all, with the sums over these steps or without.
 
-    What is computed before a loop that begins too early arrives at its first step instead, or not at all.
+    What is computed before a loop that begins too early arrives at its first step instead, or not at all; an initial
+    state gets what the last of the fewer steps hands on.
     """
+    gradients = [line for line in derivation.lines if line.kind == "gradient"]
     for lines in _loops(derivation):
-        steps = tuple(sorted({t for line in lines for t in line.steps}))
+        backward = {line.quantity for line in lines}
+        steps = tuple(sorted({t for line in lines for t in line.steps if t >= hand.first}))
         for kept, what in (*fewer(steps), *_some_of_pieces(lines, steps)):
             said = f"the loop runs {what}"
             sums = [
                 Edit(line, Sum(tuple(t for t in kept if t in line.expression.steps), line.expression.inner), said)
-                for line in derivation.lines
-                if line.kind == "gradient" and isinstance(line.expression, Sum)
-                if line.expression.steps in (steps, steps[1:])  # an initial state is there one step before
+                for line in gradients
+                if isinstance(line.expression, Sum) and line.expression.steps in (steps, steps[1:])
             ]
+
+            def handed(part: Expression, to: int = kept[0]) -> Expression | None:
+                is_first = type(part) is Reference and part.quantity in backward and part.at == steps[0] != to  # noqa: B023
+                return Reference(part.quantity, None, to) if is_first else None  # type: ignore[attr-defined]
+
+            read_at = {line: {p.at for p in parts(line.expression) if is_derivative(p)} for line in gradients}
+            new = [(line, replaced(line.expression, handed)) for line in gradients if read_at[line] == {steps[0]}]
+            starts = [Edit(line, other, said) for line, other in new if other is not line.expression]
             for arrives in (False, True) if kept[-1] != steps[-1] else (False,):
-                edits = [Edit(line, _during(kept, line, arrives), said) for line in lines]
+                edits = [*starts, *(Edit(line, _during(kept, steps[0], line, arrives), said) for line in lines)]
                 yield tuple(edits)
                 if sums:
                     yield (*edits, *sums)
@@ -128,8 +138,15 @@ def _loops(derivation: Derived) -> Iterator[list[Line]]:
         yield [line for lines in loops.values() for line in lines]
 
 
-def _during(kept: Steps, line: Line, arrives: bool) -> Expression:
-    """The right-hand side of a line at some of its steps; what comes to the last step arrives at the last of these."""
+def _during(kept: Steps, first: int, line: Line, arrives: bool) -> Expression:
+    """The right-hand side of a line at some of its steps.
+
+    Args:
+        kept: these steps.
+        first: the first step; before it, there are derivatives by an initial state.
+        line: the line.
+        arrives: whether what comes to the last step arrives at the last of these.
+    """
 
     def change(part: Expression) -> Expression | None:
         if type(part) is During and part.steps == line.steps[-1:]:
@@ -137,7 +154,12 @@ def _during(kept: Steps, line: Line, arrives: bool) -> Expression:
             return None if moves(inner) else During(kept[-1:], inner)
         return None
 
-    return Switched(kept, replaced(line.expression, change) if arrives else line.expression)
+    new = replaced(line.expression, change) if arrives else line.expression
+    before = tuple(t for t in line.steps if t < first)
+    if not before or kept[0] == first:
+        return Switched((*before, *kept), new)
+    handed = [term for term in line.expression.operands if isinstance(term, During) and moves_back(term)]
+    return total([Switched(kept, new), *(Moved(term.inner, dict.fromkeys(before, kept[0] - 1)) for term in handed)])
 
 
 def loops_longer(derivation: Derived) -> Iterator[tuple[Edit, ...]]:

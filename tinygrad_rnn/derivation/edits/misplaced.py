@@ -180,7 +180,10 @@ class AddedUp(Expression):
     def written(self, writer: Any) -> tuple[str, int]:
         """The term, and for which steps."""
         signs = "≥>" if self.ahead > 0 else "≤<"
-        return f"Σ_{{s {signs[self.after]} t}} {writer.within(self.of.inner, 2)}", 1
+        around, writer.moving = writer.moving, "s"
+        term = writer.within(self.of.inner, 2)
+        writer.moving = around
+        return f"Σ_{{s {signs[self.after]} {around}}} {term}", 1
 
     def runs(self) -> Callable[[Any, Any], Any]:
         """The function that computes it in a run."""

@@ -77,6 +77,8 @@ def factors_together(part: Expression, line: Line, hand: Hand) -> Found:
         if len(whole) > 3:
             yield broadcast(factor, part.shape), "{} alone, without the other factors", (factor,)
         if not isinstance(factor, Number) and not reads_derivatives(factor):
+            rest = times(*whole[:i], *whole[i + 1 :])
+            yield broadcast(over(rest, factor), part.shape), "divided by {} where one multiplies by it", (factor,)
             more = apply(elementwise.add, ONE, factor)
             yield with_operand(part, i, more), "{} stands where {} belongs: += for =", (more, factor)
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing
-from ..backward.absence import follows_from_absence
 from ..equations.arithmetic import is_product, is_sum
 from ..equations.expressions import (
     Apply,
@@ -58,9 +57,9 @@ def derivatives_beside(part: Expression, line: Line, hand: Hand) -> Found:
 
 def terms_beside(part: Expression, line: Line, hand: Hand) -> Found:
     """A term of derivatives that exist only at some steps, taken a step earlier or later, where these exist."""
-    if isinstance(part, During) and follows_from_absence(part):
+    if isinstance(part, During) and line.steps:
         for reference in dict.fromkeys(filter(is_derivative, parts(part.inner))):
-            for by in (-1, 1):
+            for by in (-1, 1) if reference.at is None and set(line.steps) - set(reference.quantity.steps) else ():
                 shift = (reference.shift or 0) + by
                 steps = tuple(t for t in line.steps if t + shift in reference.quantity.steps)
                 new = Reference(reference.quantity, shift)
@@ -373,11 +372,14 @@ def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
                     new = PutInTurn(row, beside, onto, term.steps, by_instance=True)
                     what = "= for +=, one instance after the other: a place that comes again is overwritten, in {}"
                     yield new, what, (term,)
-                for turn, order in ((1, ""), (-1, ", from the last step to the first")):
+                cuts = [0, *(k + 1 for k, t in enumerate(term.steps[:-1]) if t in hand.ends_of_pieces), len(term.steps)]
+                each = tuple(t for a, b in itertools.pairwise(cuts) for t in term.steps[a:b][::-1])
+                turns = ((term.steps, ""), (term.steps[::-1], ", from the last step to the first"))
+                for turn, order in (*turns, *[(each, ", piece by piece, each from its end")][: len(cuts) - 2]):
                     what = f"= for +={order}: a place that comes again is overwritten, in {{}}"
                     for is_first in (False, True)[: len(of_a_step)]:
-                        for after in others if turn < 0 and others else (None,):
-                            new = PutInTurn(row, beside, onto, term.steps[::turn], is_first, after)
+                        for after in others if turn is not term.steps and others else (None,):
+                            new = PutInTurn(row, beside, onto, turn, is_first, after)
                             yield new, what, (term,)
 
 

@@ -90,6 +90,15 @@ def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
             yield _alone(term, part), "{} was overwritten by the term {}", (rest, inner)
 
 
+def terms_by_number(part: Expression, line: Line, hand: Hand) -> Found:
+    """A term divided, or multiplied, by a number by which another one is divided: a mean over the steps of both."""
+    for i, term in enumerate(part.operands) if is_sum(part) and line.kind != "forward" else ():
+        inner, again = unwrapped(term)
+        for number in map(Number, sorted(hand.divisors - {2})):
+            yield with_operand(part, i, again(over(inner, number))), "the term {} is divided by {}", (inner, number)
+            yield with_operand(part, i, again(times(number, inner))), "the term {} is taken times {}", (inner, number)
+
+
 def numbers_of_steps(part: Expression, line: Line, hand: Hand) -> Found:
     """The weights of the steps left out: one number at all steps, in place of several, each at some steps."""
     terms = part.operands if is_sum(part) else ()

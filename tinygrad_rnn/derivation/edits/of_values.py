@@ -366,7 +366,8 @@ def constants(part: Expression, line: Line, hand: Hand) -> Found:
         by_rates = (again for rate in hand.rates for again in (part.value / rate, part.value * rate))
         others = [1 - part.value] if 0 < part.value < 1 else []
         shared = [part.value * size for size in hand.sizes if abs(part.value) < 1]  # 1 / n for each of n
-        for value in (part.value * 2, part.value / 2, part.value**2, -part.value, *others, *by_rates, *shared):
+        usual = (part.value * 2, part.value / 2, part.value**2, -part.value, *others, *by_rates, *shared)
+        for value in (*usual, *hand.rates):
             if value != part.value:
                 yield instead(Number(value), part)
 

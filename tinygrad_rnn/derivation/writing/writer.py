@@ -67,6 +67,7 @@ class TextWriter:
         self.last = last
         self.columns = columns
         self.of_gradient = False
+        self.moving = "t"  # what the step is called: s in a sum over other steps
         self.line_steps: Steps | None = None
 
     @classmethod
@@ -116,7 +117,7 @@ class TextWriter:
 
     def moving_step(self, shift: int) -> str:
         """A step that moves along: t - 1."""
-        return f"t{shift:+d}" if shift else "t"
+        return f"{self.moving}{shift:+d}" if shift else self.moving
 
     def step_of(self, reference: Reference) -> str:
         """The step that a reference means: t - 1, T, or none."""
@@ -345,7 +346,7 @@ class TextWriter:
             parts = [self._index(part, operands) for part in (index[::-1] if self.columns else index)]
             return self.notation.plain(", ").join(parts)
         if isinstance(index, Step):
-            sign = "t" if index.sign == 1 else "-t"
+            sign = self.moving if index.sign == 1 else f"-{self.moving}"
             text = f"{sign}{index.offset + index.sign:+d}" if index.offset + index.sign else sign
         elif isinstance(index, slice):
             text = slice_text(index)
