@@ -2,7 +2,8 @@
 
 A comparison of Tensors returns a plain array, through which no gradient flows, so a graph knows its numbers alone. Who
 reads the graph as formulas has to know that they are ``a > 0``. Within ``remembering()`` such arrays are written down
-with their origin, also what NumPy makes of them: ``1 - mask``, ``mask[:, None]``.
+with their origin, also what NumPy makes of them: ``1 - mask``, ``mask[:, None]``; and so is what operations make of
+detached Tensors.
 """
 
 from __future__ import annotations

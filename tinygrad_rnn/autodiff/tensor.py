@@ -522,7 +522,7 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
         return node
     if data.dtype.kind == "c":
         raise errors.complex_refused(op.name)
-    if context.origins is not None and not keywords:  # of detached values
+    if context.origins is not None and not keywords and all(data is not a for a in arrays):  # of detached values
         context.origins[id(data)] = Origin(data, op, args)
     return _node(data)
 
