@@ -169,7 +169,7 @@ def _states_kept(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
 
 
 def _conditions(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
-    """One of several cases, taken always: the middle of a Huber loss, which is a square, or its sides."""
+    """The changes that take one of several cases always: the middle of a Huber loss, a square, or its sides."""
     backward = [line for line in derivation.lines if line.kind != "forward"]
     read = (part for line in backward for part in parts(line.expression, Apply))
     conditions = dict.fromkeys(part for part in read if part.name in OPPOSITE and part.shape)
