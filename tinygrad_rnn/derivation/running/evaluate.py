@@ -7,7 +7,7 @@ the data and the parameters are taken from the recording.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -149,7 +149,7 @@ def _applied(expression: Apply) -> Run:
     function = getattr(operation, "forward", operation)
     operands = [compiled(operand) for operand in expression.operands]
     if operation in OF_MANY:
-        return _folded(function, operands)
+        return _folded(function, operands, any(isinstance(operand, During) for operand in expression.operands))
     settings = expression.settings
     inside = (part for setting in settings.values() for part in innermost(setting))
     if any(isinstance(part, (Step, Operand)) for part in inside):
@@ -163,16 +163,14 @@ def _applied(expression: Apply) -> Run:
     return lambda run, t: function(*[operand(run, t) for operand in operands], **settings)
 
 
-def _folded(function: Any, operands: list[Run]) -> Run:
-    """A sum or product of operands, without those that are missing at the step."""
+def _folded(function: Any, operands: list[Run], some_are_missing: bool) -> Run:
+    """A sum or product of operands; at some steps, some may be missing."""
 
     def folded(run: Running, t: int | None) -> Any:
-        result = None
-        for operand in operands:
-            value = operand(run, t)
-            if value is not None:
-                result = value if result is None else function(result, value)
-        return result
+        values = [operand(run, t) for operand in operands]
+        if some_are_missing:
+            values = [value for value in values if value is not None]
+        return reduce(function, values) if values else None
 
     return folded
 
