@@ -37,7 +37,7 @@ class Recording:
         tree: the parameters as the user holds them (dict, NamedTuple, ...), the first argument of a manual function.
         data: the further arguments of the loss function.
         function: the loss as a function ``function(tree, *data)``; None if it came recorded.
-        outside: the data that this function reads from outside, by the names of variables.
+        called_with: the parameters that the caller passed for this function.
         origins: the origins of masks that the loss made by comparisons; none if it came recorded.
         variables: what the loss function calls the values that it computes; nothing if it came recorded.
     """
@@ -74,7 +74,7 @@ class Recording:
         self.tree = tree
         self.data = tuple(data)
         self.function = function
-        self.outside: dict[str, Any] = {}
+        self.called_with: Any = None
         self.nodes = ancestors([self.loss])
 
     def _undo_updates(self) -> None:
@@ -118,6 +118,11 @@ class Recording:
     def arguments(self, values: Mapping[str, np.ndarray]) -> Any:
         """Parameter values, in the user's own tree."""
         return unflatten(self.tree, iter([values[name] for name in self.parameters]))
+
+    @cached_property
+    def outside(self) -> dict[str, Any]:
+        """The data that the function reads from outside, by the names of variables."""
+        return {} if self.function is None else data_outside(self.function, self.called_with, self.data)
 
     @property
     def all_data(self) -> tuple[Any, ...]:
@@ -268,7 +273,7 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     with enable_grad(), remembering() as origins, noticing() as variables:
         loss = autograd(tree, *data)
     recording = Recording(loss, named, tree, data, autograd, origins, variables)
-    recording.outside = data_outside(autograd, parameters, data)
+    recording.called_with = parameters
     return recording
 
 
