@@ -65,11 +65,11 @@ def _numbers_of_steps(sides: Sides, outside: Sequence[Any]) -> list[int]:
 def _at(sides: Sides, sizes: Sizes, with_copies: bool) -> Sides | None:
     """The sides with data that are cut to sizes; None if one can't be called, or if the manual one gives the same."""
     function, manual, values = sides.recording.function, sides.manual, sides.recording.values()
-    if with_copies:
-        copies = Copies(lambda value: _cut(value, sizes))
-        function, manual = copies.of(function), copies.of(manual)
     data = [_cut(value, sizes) for value in sides.recording.data]
     try:
+        if with_copies:
+            copies = Copies(lambda value: _cut(value, sizes))
+            function, manual = copies.of(function), copies.of(manual)
         recording = record(function, sides.recording.arguments(values), data)
         short = replace(sides, recording=recording, manual=manual, claims=read_claims(manual, recording, values))
     except Exception:  # a user's function may fail in any way at other sizes

@@ -160,10 +160,19 @@ def reading_others(function: Any, others: Mapping[int, Any]) -> Any:
 def has_attributes(value: Any) -> bool:
     """Return True for an object that holds what its user gave it: of a user's class, or a namespace."""
     kind = type(value)
+    return kind is SimpleNamespace or (
+        _is_users_class(kind)
+        and not isinstance(value, type)
+        and hasattr(value, "__dict__")
+        and not any("__new__" in vars(base) for base in kind.__mro__[:-1])
+    )
+
+
+def _is_users_class(kind: type) -> bool:
+    if kind.__module__ in ("__main__", "builtins"):
+        return kind.__module__ == "__main__"
     file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
-    is_users = kind.__module__ == "__main__" or not (kind.__module__ == "builtins" or file.startswith(NOT_THE_USERS))
-    is_plain = hasattr(value, "__dict__") and not any("__new__" in vars(base) for base in kind.__mro__[:-1])
-    return kind is SimpleNamespace or (is_users and is_plain and not isinstance(value, type))
+    return not file.startswith(NOT_THE_USERS)
 
 
 def _methods(value: Any) -> dict[str, FunctionType]:
