@@ -104,6 +104,26 @@ def test_a_list_of_numbers_is_a_sequence():
     derivation.run(data={"WORDS": [0, 0, 1, 2, 1], "NEXT": [1, 2, 1, 0, 2]})
 
 
+class Link:
+    def __init__(self, last):
+        self.last, self.numbers = last, np.array([1.0, 2.0, 4.0])
+
+
+def test_what_contains_itself_or_is_very_deep_is_no_data():
+    node, link = {"x": np.array([1.0, 2.0])}, None
+    node["parent"] = node
+    for _ in range(3000):
+        link = Link(link)
+
+    def loss(p):
+        return np.sum((node["x"] * p["w"]) ** 2) * link.numbers[2]
+
+    p = {"w": np.array([0.1, 0.2])}
+    assert "node" not in str(tr.derive(loss, p))
+    (row,) = tr.compare(loss, lambda p: {"w": 4 * node["x"] ** 2 * p["w"]}, p).rows
+    assert row.verdict == "differs"
+
+
 def test_where_no_tensor_is_accepted_the_names_are_there():
     def rounded(p):
         return sum(np.sum(np.tanh(np.asarray(x, dtype=np.float32).astype(float) @ p["U"]) ** 2) for x in xs)

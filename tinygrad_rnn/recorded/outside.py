@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.trees import leaves
+from ..autodiff.trees import children, leaves
 from .variables import LIBRARIES
 
 NOT_THE_USERS = (*LIBRARIES, *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), "<frozen")
-MOST_NUMBERS = 10**7  # in the arrays of a variable that is taken for data
+MOST_NUMBERS, DEEPEST = 10**7, 4  # of the arrays of a variable that is taken for data
 
 
 def read_from_outside(function: Any) -> dict[str, Any]:
@@ -77,10 +77,15 @@ def _arrays(value: Any) -> Iterator[np.ndarray]:
     """The arrays of numbers in a tree; a list of numbers is one."""
     if type(value) is list and value and all(type(part) in (int, float) for part in value):
         yield np.array(value)
-    elif isinstance(value, (np.ndarray, list, tuple, dict)):
+    elif isinstance(value, (np.ndarray, list, tuple, dict)) and not _is_deep(value):
         for part in leaves(value):
             if isinstance(part, np.ndarray) and part.ndim and part.dtype.kind in "fiub":
                 yield part
+
+
+def _is_deep(value: Any, levels: int = DEEPEST) -> bool:
+    """Return True for a tree of too many levels, such as one that contains itself."""
+    return not levels or any(_is_deep(part, levels - 1) for part in children(value) or ())
 
 
 def _tells(array: np.ndarray) -> bool:
