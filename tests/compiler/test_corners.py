@@ -7,6 +7,7 @@ import tinygrad_rnn as tr
 from tests.compiler.agreement import BOTH, EXECUTORS, assert_compiled_agrees, assert_equal, everything
 from tests.compiler.small import B, T, W, d, normal, with_gradients
 from tinygrad_rnn import nn
+from tinygrad_rnn.compiler import thresholds
 
 # --- nothing ---------------------------------------------------------------------------------------------------------
 
@@ -33,6 +34,24 @@ NOTHING = {
 @pytest.mark.parametrize("name", NOTHING)
 def test_products_of_nothing(name, executor):
     assert_compiled_agrees(NOTHING[name], normal(T, B, d), normal(B, d), [W], executor=executor)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_state_without_elements(executor):
+    """What it hands back is larger than it is."""
+    cell = lambda x, s: (x @ W, (np.tanh(s[0] + W[0, 0]), np.tanh(0.5 * s[1] + W[0, 0])))  # noqa: E731
+    assert_compiled_agrees(cell, normal(T, B, d), (normal(B, d), normal(0)), [W], executor=executor)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_nothing_of_all_lengths(executor):
+    cell = lambda x, h: (np.sign(x["nothing"]), np.tanh(x["x"] + h))  # noqa: E731
+    compiled = tr.compile(cell, executor=executor)
+    for steps, rows in ((3, 2), (5, 4), (4, 7)):
+        arguments = {"x": normal(steps, rows, d), "nothing": normal(steps, rows, 0)}, normal(rows, d), []
+        found, expected = (everything(lambda x, h, f=f: tr.unroll(f, x, h), *arguments) for f in (compiled, cell))
+        for a, b in zip(found, expected):
+            assert_equal(a, b, 1e-12)
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
@@ -153,6 +172,39 @@ def test_parts_of_parts_with_steps(executor):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     np.testing.assert_allclose(last, h, rtol=1e-12)
     assert "by NumPy" not in str(compiled.plans[0])
+
+
+PARTS = {  # by an index that changes, or that is less than all rows
+    "of rows": lambda x, h, k: np.take(W, k, axis=0),
+    "in a tuple": lambda x, h, k: W[k,],
+    "of columns": lambda x, h, k: W[:, k],
+    "behind a new axis": lambda x, h, k: W[None, k][0],
+    "of an element": lambda x, h, k: W[1, k],
+    "of the state": lambda x, h, k: h[k % B] * W[0],
+    "of the first row": lambda x, h, k: np.take(x, [0], axis=0),
+    "added to the first row": lambda x, h, k: tr.index_add(x, [0], h[1:2]),
+    "written to the first row": lambda x, h, k: tr.index_update(x, ([0],), 0.5),
+    "columns before rows": lambda x, h, k: x[:, :, None, None][:, [0, -1], :, 0][0],
+}
+
+
+@pytest.mark.parametrize("executor", BOTH)
+@pytest.mark.parametrize("name", PARTS)
+def test_gradients_of_parts(name, executor, monkeypatch):
+    """As part of a state, and alone: its cotangent comes from outside of the loop, in which nothing else remains."""
+
+    def in_a_state(x, state):
+        return state, np.tanh(state + PARTS[name](x["x"], state, x["k"]))
+
+    def alone(xs, state):
+        return tr.unroll(lambda x, h: (PARTS[name](x["x"], h, x["k"]), h), xs, normal(B, d))[0], state
+
+    xs = {"x": normal(T, B, d), "k": np.array([0, 2, 2, 1, 0])}
+    assert_compiled_agrees(in_a_state, xs, normal(B, d), [W], executor=executor)
+    monkeypatch.setattr(thresholds, "SMALL_VALUE", 0)  # the loop is a function of its own
+    found, expected = (everything(f, xs, (), [W]) for f in (tr.compile(alone, executor=executor), alone))
+    for a, b in zip(found, expected):
+        assert_equal(a, b, 1e-12)
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

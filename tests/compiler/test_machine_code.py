@@ -182,6 +182,9 @@ W_rows = 0.3 * normal(rows, rows)
         lambda h: h @ (h.T @ W_rows),
         lambda h: h * h[:1],
         lambda h: h * np.sum(h, axis=1),
+        lambda h: h[..., ::-1, :],
+        lambda h: tr.index_update(h, [0], h[1:2]),
+        lambda h: 0.5 * h[:, :, None, None][:, np.arange(rows), :, 0][..., 0],
     ],
 )
 def test_rows_that_need_others_stay_together(always_tiles_and_threads, step):

@@ -114,7 +114,8 @@ class _Fission:
         self._large: dict[Value, bool] = {}
         ends = [c.after for c in loop.carried]
         self._recurrent = set(self._inside(ends))
-        read = [*(a for v in self._inside([*ends, *inner]) for a in v.operands), *ends, *inner]
+        roots = [*ends, *in_order(inner, parents=_summands)]
+        read = [*(a for v in self._inside(roots) for a in v.operands), *roots]
         sequences = ((v, self._hoisted(v)) for v in read if self._moves(v) and self._leaves_early(v))
         hoisted = {v: sequence for v, sequence in sequences if sequence is not None}
         trace.given.update(hoisted)
@@ -243,11 +244,10 @@ class _Fission:
             return self.loop.total(self._trace, value)
         if value in self._slices:
             return sum_over_time(self._trace, self.over(value))
-        if value.op in (elementwise.add, elementwise.subtract) and all(_like(a, value) for a in value.args):
-            a, b = (self.total(a) for a in value.args)
-            return self._trace.made(value.op, (a, b), {})
-        if value.op in (elementwise.negative, shape.transpose, shape.reshape):
-            return self._trace.made(value.op, (self.total(value.args[0]), *value.args[1:]), value.keywords)
+        summands = _summands(value)
+        if summands:
+            totals = [self.total(a) for a in summands]
+            return self._trace.made(value.op, (*totals, *value.args[len(totals) :]), value.keywords)
         found = factors_of(value)
         if found is not None and all(self._moves(factor.value) for factor in found[0]):
             at_all_steps = [self.over(factor.value) for factor in found[0]]
@@ -256,20 +256,27 @@ class _Fission:
             return self._assembled_total(value)
         if self._is_of_large_ones(value):
             return self._result("sum", value)
-        if value.nbytes <= sum(a.nbytes for a in value.operands if self._moves(a)):
+        if value in self.loop.slices or value.nbytes <= sum(a.nbytes for a in value.operands if self._moves(a)):
             return sum_over_time(self._trace, self.over(value))
         return self._result("sum", value)
 
     def _assembled_total(self, value: Value) -> Value:
         """Rows of a table, chosen by indices that change (an embedding): all steps add to the same table."""
         indices = value.keywords["indices"]
-        if not all(map(self._moves, (*value.args, *indices))):  # an index of ints and slices doesn't change
+        if not all(isinstance(v, Value) and self._moves(v) for v in (*value.args, *indices)):  # others name no rows
             return self._result("sum", value)
         keywords = {"indices": tuple(map(self.over, indices)), "shape": value.keywords["shape"]}
         return self._trace.made(value.op, tuple(map(self.over, value.args)), keywords)
 
     def _result(self, how: How, inner: Value) -> Value:
         return self.loop.result(self._trace, how, inner)
+
+
+def _summands(value: Value) -> Sequence[Value]:
+    """The operands whose sums over all steps make up that of a Value, by the same operation; none for most."""
+    if value.op in (elementwise.add, elementwise.subtract) and all(_like(a, value) for a in value.args):
+        return value.args
+    return value.args[:1] if value.op in (elementwise.negative, shape.transpose, shape.reshape) else ()
 
 
 def _like(a: Any, value: Value) -> bool:

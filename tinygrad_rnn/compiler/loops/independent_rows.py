@@ -89,14 +89,17 @@ def _stays_in_rows(
     arrays = [part for part in parts if isinstance(part, Value)]
     first = parts[0] if parts else slice(None)
     if not arrays:
-        return first is Ellipsis or _takes_all(first, whole)
+        axes = sum(part is not None for part in parts[1:])  # those that other parts than the first take
+        return _takes_all(first, whole) or (first is Ellipsis and axes < len(whole))
     ndim, places = max(a.ndim for a in arrays), [isinstance(part, Value) for part in parts]
     if isinstance(first, slice):
-        together = places[places.index(True) : len(places) - places[::-1].index(True)]
+        chosen = [isinstance(part, (Value, int, np.integer)) for part in parts]  # an int is as good as an array here
+        together = chosen[chosen.index(True) : len(chosen) - chosen[::-1].index(True)]
         return _takes_all(first, whole) and all(together) and not any(a in inside for a in arrays)
     if not isinstance(first, Value) or places != sorted(places, reverse=True):
         return False
-    return all(a.ndim == ndim for a in arrays if a in inside) and (may_be_anywhere or _counts_rows(first, ndim))
+    counts = may_be_anywhere or (first.ndim == ndim and _counts_rows(first, whole[0]))
+    return counts and all(a.ndim == ndim for a in arrays if a in inside)
 
 
 def _takes_all(part: object, whole: tuple[int, ...]) -> bool:
@@ -104,7 +107,7 @@ def _takes_all(part: object, whole: tuple[int, ...]) -> bool:
     return isinstance(part, slice) and (part == slice(None) or part.indices(whole[0]) == (0, whole[0], 1))
 
 
-def _counts_rows(index: Value, ndim: int) -> bool:
-    """Return True for 0, 1, 2, ... along the first axis."""
-    is_column = index.ndim == ndim and index.size == index.shape[0]
-    return is_column and index.array is not None and np.array_equal(index.array.ravel(), np.arange(index.size))
+def _counts_rows(index: Value, rows: int) -> bool:
+    """Return True for 0, 1, 2, ... along the first axis: each of the rows once."""
+    is_column = index.size == rows and index.shape[:1] == (rows,)
+    return is_column and index.array is not None and np.array_equal(index.array.ravel(), np.arange(rows))

@@ -161,8 +161,9 @@ class Reader:
         if all(a.shape == first.shape and np.array_equal(a, first) for a in arrays):
             return first
         have_same_axes = len({a.ndim for a in arrays}) == 1
-        if have_same_axes and all(np.all(a == first.flat[0]) for a in arrays if a.size):
-            return Filled(first.flat[0], self._lengths(arrays))
+        number = next((a.flat[0] for a in arrays if a.size), first.dtype.type())
+        if have_same_axes and all(np.all(a == number) for a in arrays):
+            return Filled(number, self._lengths(arrays))
         if have_same_axes and all(np.array_equal(a.ravel(), np.arange(a.size)) for a in arrays):
             return Counted(first.dtype, self._lengths(arrays))
         return self.other_array(*arrays)
