@@ -17,7 +17,7 @@ from .program.program import Program
 from .program.tracing import traced_once
 from .sized_executable import SizedExecutable
 from .sizes.axes import Axes
-from .sizes.pattern import Pattern, lengths_that_stay
+from .sizes.pattern import Pattern, numbers_that_stay
 from .sizes.reading import DependsOnSize
 
 ATTEMPTS = 3
@@ -150,7 +150,7 @@ class SizedPlan(Plan):
                 programs = self._retraced([self._axes.lengths(each) for each in zip(*sizes.values())])
             try:
                 cheap = Cheap.INSIDE if machine_code else Cheap.BEFORE
-                fixed = lengths_that_stay([scheduled(program, wanted, cheap) for program in programs])
+                fixed = numbers_that_stay([scheduled(program, wanted, cheap) for program in programs])
                 made = [generate(program, wanted, machine_code, fixed) for program in programs]
                 return SizedExecutable(made, sizes)
             except DependsOnSize as error:

@@ -77,6 +77,7 @@ def part(
     place: Place,
     of: tuple[int, ...],
     index: tuple[object, ...],
+    written: Callable[[int], str],
     element: Callable[[Value, Indices, int], str] | None = None,
 ) -> Place:
     """The place of an index into a Value of shape ``of``.
@@ -87,6 +88,7 @@ def part(
         place: the place of the whole.
         of: the shape of the whole.
         index: ints, slices, None, and arrays of whole numbers, as Values.
+        written: returns the text of a place along an axis, which may follow the sizes of the arguments.
         element: returns the text of an element of such an array, which is a place along an axis of this length.
     """
     index = indexing.spelled_out(index, len(of))
@@ -103,20 +105,20 @@ def part(
                 next(others)
             elif isinstance(each, slice):
                 start, _, step = each.indices(length)
-                found.append(_counted(next(others), start, step))
+                found.append(_counted(next(others), written(start) if start else "", step))
             elif isinstance(each, Value):
                 assert element is not None
                 found.append(element(each, aligned(shared, each.shape), length))
             else:
-                found.append(str(int(each) % length))  # type: ignore[call-overload]
+                found.append(written(int(each) % length))  # type: ignore[call-overload]
         return place.indices_of(found)
 
     return place._replace(indices_of=back, offset=_offset(place, of, index))
 
 
-def _counted(index: str, start: int, step: int) -> str:
+def _counted(index: str, start: str, step: int) -> str:
     text = index if step == 1 else f"{step} * ({index})"
-    return text if start == 0 else f"{start} + {text}"
+    return f"{start} + {text}" if start else text
 
 
 def _offset(place: Place, of: tuple[int, ...], index: tuple[object, ...]) -> int | None:
@@ -128,12 +130,18 @@ def _offset(place: Place, of: tuple[int, ...], index: tuple[object, ...]) -> int
     return place.offset + start if step == 1 and all((r[0], r[2]) == (0, 1) for r in rows) else None
 
 
-def viewed(value: Value, place: Place) -> Place | None:
-    """The place of a view, from the place of its base; None if no such place describes it."""
+def viewed(value: Value, place: Place, written: Callable[[int], str]) -> Place | None:
+    """The place of a view, from the place of its base; None if no such place describes it.
+
+    Args:
+        value: the view.
+        place: the place of its base.
+        written: as for ``part``.
+    """
     base = value.args[0]
     if value.op is indexing.getitem:
         index = value.args[1]
-        return part(place, base.shape, index if isinstance(index, tuple) else (index,))
+        return part(place, base.shape, index if isinstance(index, tuple) else (index,), written)
     if value.op is shape.reshape:
         return _regrouped(place, base.shape, value.shape)
     if value.op is shape.broadcast_to:

@@ -188,8 +188,8 @@ class MachineCode:
         return self.writer.fixed is None or n in self.writer.fixed
 
     def written(self, n: int) -> str:
-        """A length, written out if it may be."""
-        return str(n) if self.is_written(n) else self.size(n)
+        """A length or a place along an axis, written out if it may be."""
+        return str(n) if not n or self.is_written(n) else self.size(n)
 
 
 def _function(name: str, parameters: list[str], lines: list[str]) -> str:

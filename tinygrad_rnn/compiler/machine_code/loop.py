@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...autodiff.rules import linalg, shape
 from .. import thresholds
-from ..elements.addresses import Place, row, viewed, whole
+from ..elements.addresses import Place, row, whole
 from ..elements.expressions import has_expression
 from ..elements.function import NoMachineCode
 from ..graph.shapes import is_view, multiplications
@@ -75,7 +75,7 @@ class MachineLoop:
             if v.op is shape.transpose:
                 users = [user for user in body if v in user.operands]
                 if all(user in tiled for user in users) or all(user in stacks for user in users):
-                    place = viewed(v, self.placement.place_of(v.args[0]))  # read as it lies, without a copy
+                    place = self.placement.viewed(v)  # read as it lies, without a copy
             self.placement.homes[v] = place or self.placement.place_of(v)
         for product in tiled:
             if factors(product)[1] in fixed:

@@ -88,9 +88,8 @@ def _part(placement: Placement, value: Value, place: Place, index: Any) -> tuple
         raise NoMachineCode("a condition as an index")
     if not {value.dtype, *(each.dtype for each in index if isinstance(each, Value))} <= TYPES:
         raise NoMachineCode(f"an index into elements of type {value.dtype}")
-    return part(place, value.shape, index, partial(_place_along, placement)), indexing.selected_shape(
-        value.shape, index
-    )
+    found = part(place, value.shape, index, placement.code.written, partial(_place_along, placement))
+    return found, indexing.selected_shape(value.shape, index)
 
 
 def _place_along(placement: Placement, index: Value, indices: list[str], length: int) -> str:

@@ -53,7 +53,7 @@ class Placement:
         if value not in self.homes:
             place = None
             if value.op is shape.broadcast_to:  # a repeated smaller array isn't written out
-                place = viewed(value, self.place_of(value.args[0]))
+                place = self.viewed(value)
             self.homes[value] = place or self._outside(value)
         return self.homes[value]
 
@@ -66,10 +66,13 @@ class Placement:
             name = f"ascontiguousarray({name})" if value.ndim else f"asarray({name})"
         return whole(self.code.argument(name), value.shape)
 
+    def viewed(self, value: Value) -> Place | None:
+        """The place of a view, in the place of its base; None if no such place describes it."""
+        return viewed(value, self.place_of(value.args[0]), self.code.written)
+
     def view(self, value: Value) -> bool:
         """Read a view from its base, with other indices; return False if it has to be copied first."""
-        base = self.place_of(value.args[0])
-        place = viewed(value, base)
+        base, place = self.place_of(value.args[0]), self.viewed(value)
         if place is None and value.op is shape.reshape and base.is_whole:
             place = self._reshaped(value, base)
         if place is None and value.op is not shape.reshape:
@@ -127,7 +130,7 @@ class Placement:
         for one in parts_of(value, computed):
             index = (*(slice(None),) * (one.axis % value.ndim), slice(one.start, one.stop))
             for target in self.writes[value]:
-                place = part(target, value.shape, index)
+                place = part(target, value.shape, index, self.code.written)
                 if one.is_in_place:
                     self.write_to(place, one.piece)
                 else:

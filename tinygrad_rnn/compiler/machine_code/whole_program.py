@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 from ...autodiff.rules import linalg, shape
 from .. import thresholds
-from ..elements.addresses import viewed
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view
 from ..graph.values import Value, is_constant
@@ -45,7 +44,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
             waiting = []
             MachineLoop(placement, value).write()
         elif is_view(value) and (value.args[0] in given or is_constant(value.args[0])):
-            place = viewed(value, placement.place_of(value.args[0])) if _only_multiplies(value, placement) else None
+            place = placement.viewed(value) if _only_multiplies(value, placement) else None
             if place is not None:
                 placement.homes[value] = place
             else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..graph.values import Value
 from ..loops.loop import Loop
 from ..program.program import Program
@@ -51,10 +53,23 @@ class Pattern:
         raise DependsOnSize(f"it does something else for larger arguments: {' or '.join(words)}")
 
 
-def lengths_that_stay(programs: Iterable[Program]) -> frozenset[int]:
-    """The lengths of axes that are the same in all of these programs: those that don't follow the sizes."""
-    found = [frozenset(n for value in _values(program) for n in value.shape) for program in programs]
-    return frozenset.intersection(*found)
+def numbers_that_stay(programs: Iterable[Program]) -> frozenset[int]:
+    """The lengths of axes and the numbers in indices that are in all of these programs: they don't follow the sizes."""
+    trees = ([(v.shape, v.args, v.keywords) for v in _values(program)] for program in programs)
+    return frozenset.intersection(*(frozenset(_numbers(tree)) for tree in trees))
+
+
+def _numbers(tree: Any) -> Iterator[int]:
+    """The whole numbers in an argument, also inside tuples, lists, dicts and slices."""
+    if isinstance(tree, (int, np.integer)) and not isinstance(tree, bool):
+        yield int(tree)
+    elif isinstance(tree, (tuple, list)):
+        for part in tree:
+            yield from _numbers(part)
+    elif isinstance(tree, dict):
+        yield from _numbers([*tree.values()])
+    elif isinstance(tree, slice):
+        yield from _numbers((tree.start, tree.stop, tree.step))
 
 
 def _values(program: Program) -> Iterator[Value]:
