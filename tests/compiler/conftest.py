@@ -25,7 +25,11 @@ QUICKLY = (
 
 
 def pytest_configure():
-    """Let XLA compile thousands of functions that run once or twice quickly, if it knows how."""
+    """Let XLA and LLVM compile thousands of functions that run once or twice quickly, if they know how."""
+    if DEFAULT == "llvm":
+        from tinygrad_rnn.compiler.runtime.llvm_code import engine  # only now: llvmlite is an extra
+
+        engine.EFFORT = 0  # a seventh of the time; what it makes with all effort is what test_machine_code.py asks
     if DEFAULT == "jax" and "XLA_FLAGS" not in os.environ:  # processes that pytest starts inherit them
         start = [sys.executable, "-c", "import jax; jax.devices()"]
         known = subprocess.run(start, env={**os.environ, "XLA_FLAGS": QUICKLY}, capture_output=True, check=False)

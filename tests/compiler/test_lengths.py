@@ -128,7 +128,7 @@ FUNCTIONS = {
     ),
     "zeros made inside": lambda xs, ys: np.sum(np.concatenate([hidden(xs) @ V, np.zeros((1, *ys.shape[1:]))])[1:] * ys),
     "counted": lambda xs, ys: np.sum(hidden(xs) @ V * ys * np.arange(len(xs))[:, None, None]),
-    "standardised": lambda xs, ys: np.sum((xs - np.mean(xs, axis=0)) / (1 + np.std(xs, axis=0))) * np.mean(ys),
+    "standardised": lambda xs, ys: np.sum(((xs - np.mean(xs, axis=0)) / (1 + np.std(xs, axis=0))) ** 2) * np.mean(ys),
     "variance": lambda xs, ys: np.var(xs, ddof=1) * np.mean(ys),
     "cumulative": lambda xs, ys: np.sum(np.cumsum(hidden(xs), axis=0)[:, :, :2] * ys),
 }

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tests.compiler.agreement import DEFAULT
 from tinygrad_rnn import nn
 
 T, B, n, d, k = 9, 3, 4, 5, 2
@@ -70,13 +71,10 @@ def test_sums_are_put_in_an_order_in_which_more_can_leave():
     with tr.no_grad():
         tr.unroll(compiled, XS, START)
     (plan,) = compiled.plans
-    assert re.findall(r"(\w+)side  (\w+)", str(plan)) == [
-        ("out", "matmul"),
-        ("out", "add"),
-        ("in", "matmul"),
-        ("in", "add"),
-        ("in", "tanh"),
-    ]
+    leaving, staying = [("out", "matmul"), ("out", "add")], [("in", "matmul"), ("in", "add"), ("in", "tanh")]
+    if DEFAULT == "llvm":  # what is cheap stays in the pass over h's elements, so no array of sums is kept
+        leaving, staying = leaving[:1], [staying[0], ("in", "add"), *staying[1:]]
+    assert re.findall(r"(\w+)side  (\w+)", str(plan)) == [*leaving, *staying]
 
 
 @pytest.mark.one_in(5)

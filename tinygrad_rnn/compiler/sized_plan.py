@@ -20,7 +20,7 @@ from .sizes.axes import Axes
 from .sizes.pattern import Pattern, numbers_that_stay
 from .sizes.reading import DependsOnSize
 
-ATTEMPTS = 3
+ATTEMPTS = 5  # each at lengths twice as large: from a few thousand steps times rows on, machine code is the same
 
 
 class Request(NamedTuple):

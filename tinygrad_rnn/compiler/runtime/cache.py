@@ -43,12 +43,11 @@ def compiled_function(source: str) -> Callable[..., None]:
         The function, the same one for the same text as long as somebody holds it: that is how programs of several sizes
         are found to call one function. It raises ``MachineCodeFailed`` if there can be no machine code.
     """
-    if as_python.is_asked_for():
-        return as_python.program_of(source)
     with _lock:
         run = _running.get(source)
         if run is None:
-            run = _running[source] = _running_in_any_form(source)
+            run = as_python.program_of(source) if as_python.is_asked_for() else _running_in_any_form(source)
+            _running[source] = run
         return run
 
 
@@ -118,10 +117,11 @@ def _keep(path: Path, code: bytes) -> None:
 
 @cache
 def _depends_on() -> str:
-    """The other things on which machine code depends: the processor, LLVM, Python's objects, the translator."""
+    """The other things on which machine code depends: the processor, LLVM, Python, the translator."""
     here = Path(__file__).parent
     sources = [here / f"{name}.py" for name in (*LIBRARY, "tiles")] + sorted((here / "llvm_code").glob("*.py"))
-    return "\n".join([*processor(), str(llvm_version_info), str(HEAD), *(path.read_text("utf-8") for path in sources)])
+    others = [*processor(), str(llvm_version_info), str(engine.EFFORT), str(HEAD)]
+    return "\n".join([*others, *(path.read_text("utf-8") for path in sources)])
 
 
 if hasattr(os, "register_at_fork"):  # a child process would wait forever for a thread that it doesn't have

@@ -20,6 +20,7 @@ from .functions import COSTLY
 from .numbers import NotTranslated
 from .translator import Translation
 
+EFFORT = 3  # how much LLVM does to make code fast, from 0 to 3, as compilers count; most of its time goes there
 METH_FASTCALL = 0x80
 CALLED = {*COSTLY, "pow"}  # of LLVM's own functions: those for which it calls the C library's
 _lock = threading.Lock()
@@ -47,7 +48,7 @@ def machine() -> Machine:
     target = llvm.Target.from_triple(triple).create_target_machine(
         cpu=name,
         features=features,
-        opt=3,
+        opt=EFFORT,
         reloc="static" if triple.startswith("x86") else "default",
         codemodel="jitdefault",
         jit=True,
@@ -75,7 +76,7 @@ def machine_code(source: str, form: Form, name: str) -> bytes:
         for function in parsed.functions:
             if function.is_declaration and not _is_there(function.name):
                 raise NotTranslated(function.name)
-        options = llvm.create_pipeline_tuning_options(speed_level=3)
+        options = llvm.create_pipeline_tuning_options(speed_level=EFFORT)
         options.loop_vectorization = options.slp_vectorization = True
         passes = llvm.create_pass_builder(target, options)
         passes.getModulePassManager().run(parsed, passes)
