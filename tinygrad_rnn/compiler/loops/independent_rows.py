@@ -85,12 +85,11 @@ def _stays_in_rows(
     The arrays of the index, if there are any, stand together behind the first axis; or one of them counts the rows.
     If the whole ``may_be_anywhere``, it exists already, and only the index is computed by rows.
     """
-    parts = index if isinstance(index, tuple) else (index,)
+    parts = indexing.spelled_out(index, len(whole))
     arrays = [part for part in parts if isinstance(part, Value)]
     first = parts[0] if parts else slice(None)
     if not arrays:
-        axes = sum(part is not None for part in parts[1:])  # those that other parts than the first take
-        return _takes_all(first, whole) or (first is Ellipsis and axes < len(whole))
+        return _takes_all(first, whole)
     ndim, places = max(a.ndim for a in arrays), [isinstance(part, Value) for part in parts]
     if isinstance(first, slice):
         chosen = [isinstance(part, (Value, int, np.integer)) for part in parts]  # an int is as good as an array here
