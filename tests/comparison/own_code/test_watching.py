@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tinygrad_rnn.comparison.own_code.reads import used_by_line
 from tinygrad_rnn.comparison.own_code.watching import watched
 
 
@@ -172,3 +173,65 @@ def test_an_error_passes_and_the_tracer_is_put_back():
     with pytest.raises(ZeroDivisionError):
         watched(fails)
     assert sys.gettrace() is tracer
+
+
+def recurrence(xs):
+    h = x = np.zeros(2)
+    states = [h := np.tanh(x + h) for x in xs]
+    norms = [
+        h @ x
+        for h, x in zip(
+            states,
+            xs,
+        )
+    ]
+    later = sum(norm for norm in norms)
+    for later in (1.5, 2.5):
+        later = np.add(
+            np.add(
+                later,
+                h.sum(),
+            ),
+            np.add(
+                x.sum(),
+                later,
+            ),
+        )
+    return {
+        "total": sum([norm * x for norm in norms]),
+        "later": later,
+    }
+
+
+def test_a_comprehension_is_a_part_of_its_statement():
+    """In any Python: one runs it as a function, another in the function around it; its variables are its own."""
+    xs = [X, 2 * X, 3 * X]
+    run = watched(lambda: recurrence(xs))
+    own = [one for one in run.assigned if one.place.code is recurrence.__code__]
+    lines = inspect.getsource(recurrence).splitlines()
+    told = [(one.name, lines[one.place.line - recurrence.__code__.co_firstlineno].split()[0]) for one in own]
+    states, norms = ([(f"{name}[{k}]", name) for k in range(3)] for name in ("states", "norms"))
+    walrus, repeated = [("h", "states")] * 3, [("later", "for"), ("later", "later")] * 2
+    assert told == [("h", "h"), ("x", "h"), *walrus, *states, *norms, ("later", "later"), *repeated]
+    assert np.array_equal(own[1].value, np.zeros(2)) and np.array_equal(own[4].value, own[7].value)
+    named_reads = {one.name: {run.assigned[i].place.variable for i in one.reads} for one in own}
+    assert named_reads["states[2]"] == {"h"} and named_reads["norms[0]"] == {"states"}
+    assert named_reads["later"] == {"h", "x", "later"}
+    assert {run.assigned[i].place.variable for i in run.returned} >= {"norms", "later", "x"}
+    other = watched(lambda: recurrence(xs), lambda one: np.zeros(2) if one.name == "h" else None)
+    assert other.result["later"] == 2 * 2.5
+
+
+def test_an_object_s_attributes_are_read_in_inner_functions_too():
+    layer = Layer(np.array([0.5, 2.0]))
+
+    def run(self):
+        listed = [np.sum(self.w) for _ in range(2)]
+        called = (lambda: self.w * 2)()
+        summed = sum(np.sum(self.w) for _ in range(2))
+        return listed, called, summed
+
+    reads = used_by_line(run.__code__)
+    first = run.__code__.co_firstlineno
+    assert all("self.w" in reads[first + k].reads for k in (1, 2, 3))
+    assert [one.name for one in watched(lambda: run(layer)).assigned] == ["listed[0]", "listed[1]", "called", "summed"]

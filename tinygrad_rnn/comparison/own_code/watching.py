@@ -6,15 +6,16 @@ import contextlib
 import dataclasses
 import io
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import reduce
+from operator import itemgetter
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...recorded.outside import NOT_THE_USERS
-from .reads import Used, used_by_line
+from .reads import Used, is_comprehension, own_variables, used_by_line, where_statements_end
 
 SELF = "self"
 DEEPEST = 3  # dicts and lists in each other
@@ -122,16 +123,22 @@ class _Call:
     """A call of a function of the user.
 
     Attributes:
+        code: the function.
         number: its number among all calls.
         line: the line that runs.
+        start: the offset of the instruction with which it began to run.
         read: the variables that were read since the last assignment: a statement may have several lines.
         known: the numbers in its variables, as they were last seen.
+        objects: the variables themselves, as they were last seen.
         latest: the last value of each part of each variable, by its number.
     """
 
+    code: CodeType
     number: int
     line: int
+    start: int
     known: dict[Path, np.ndarray]
+    objects: dict[str, Any]
     read: set[str] = dataclasses.field(default_factory=set)
     latest: Latest = dataclasses.field(default_factory=dict)
 
@@ -151,9 +158,13 @@ class _Watch:
         """Return the function that follows a frame line by line, if it runs code of the user."""
         if frame.f_code.co_filename.startswith(NOT_THE_USERS) or len(self.assigned) > MOST:
             return None
-        variables = _variables(frame.f_locals)
-        known = {path: np.array(value) for name, whole in variables for path, value in _numbers((name,), whole)}
-        self.calls[frame] = _Call(self.count, frame.f_lineno, known)
+        around = self.calls.get(frame.f_back) if frame.f_back and is_comprehension(frame.f_code) else None
+        if around is not None:  # its lines are lines of the function around it
+            self.calls[frame] = dataclasses.replace(around, line=0, start=-1)
+            return self.follow
+        objects = dict(_variables(frame.f_locals))
+        known = {path: np.array(value) for name, whole in objects.items() for path, value in _numbers((name,), whole)}
+        self.calls[frame] = _Call(frame.f_code, self.count, frame.f_lineno, frame.f_lasti, known, objects)
         self.count += 1
         return self.follow
 
@@ -163,29 +174,35 @@ class _Watch:
             return None
         call = self.calls[frame]
         if event in ("line", "return"):
-            used = used_by_line(frame.f_code).get(call.line, Used())
+            used = used_by_line(call.code).get(call.line, Used())
+            within = own_variables(frame.f_code).get(frame.f_lasti)  # then the statement goes on
             call.read |= used.reads
-            if self._changes(frame, call, used) or used.ends:
+            changes = self._changes(frame, call, used, within or ())
+            if not within and (changes or call.start in where_statements_end(frame.f_code)):
                 call.read.clear()
         if event == "return":
-            call.read |= used_by_line(frame.f_code).get(frame.f_lineno, Used()).reads
-            self.returned += self._readable(call)
+            if frame.f_code is call.code:
+                call.read |= used_by_line(call.code).get(frame.f_lineno, Used()).reads
+                self.returned += self._readable(call)
             del self.calls[frame]
+        call.start = frame.f_lasti
         call.line = frame.f_lineno
         return self.follow
 
-    def _changes(self, frame: FrameType, call: _Call, used: Used) -> bool:
-        """Keep what a line changed; return True if there is something."""
-        count, touched = len(self.assigned), used.reads | used.writes
+    def _changes(self, frame: FrameType, call: _Call, used: Used, but: Collection[str]) -> bool:
+        """Keep what a line changed, but for some variables; return True if there is something."""
+        count = len(self.assigned)
+        touched = (used.reads | used.writes).difference(but)
         variables = frame.f_locals  # asked once: Python before 3.13 makes it anew, without what was put there
-        for name, whole in _variables(variables):
+        for name, whole in sorted(_variables(variables), key=itemgetter(0)):
+            is_assigned = name in used.writes and whole is not call.objects.get(name)
             for path, value in _numbers((name,), whole) if name in touched else ():
                 before, is_new = call.known.get(path), len(path) == 1 and name in used.writes
-                if before is None or is_new or not np.array_equal(before, value, equal_nan=True):
+                if before is None or (is_new and is_assigned) or not np.array_equal(before, value, equal_nan=True):
                     after = np.array(value)
                     keys = () if is_new else _changed_part(before, after)
                     one = Assigned(
-                        Place(frame.f_code, call.line, name, _words([one for one in path if isinstance(one, str)])),
+                        Place(call.code, call.line, name, _words([one for one in path if isinstance(one, str)])),
                         _words(path, keys),
                         after[keys],
                         _before(before, after)[keys] if name in call.read else None,
@@ -197,6 +214,7 @@ class _Watch:
                         after[keys] = new
                     call.known[path] = after
                     self._keep(call, one._replace(value=after[keys]))
+        call.objects.update((name, whole) for name, whole in _variables(variables) if name in touched)
         return len(self.assigned) > count
 
     def _latest(self, call: _Call, name: str) -> Latest:
