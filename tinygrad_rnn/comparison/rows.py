@@ -22,19 +22,12 @@ from .report import AGREES, DIFFERS, NAN, NOTHING, Row
 
 @dataclass(frozen=True)
 class Sides:
-    """The two sides of a comparison.
+    """The two sides of a comparison."""
 
-    Attributes:
-        recording: the loss, by which autograd's gradients are known.
-        manual: the manual side.
-        tolerance: the difference up to which two arrays are equal.
-        claims: the claims of the manual side.
-    """
-
-    recording: Recording
-    manual: Any
-    tolerance: Tolerance
-    claims: Claims
+    recording: Recording  # the loss, by which autograd's gradients are known
+    manual: Any  # the manual side
+    tolerance: Tolerance  # the difference up to which two arrays are equal
+    claims: Claims  # the claims of the manual side
 
     @cached_property
     def rows(self) -> list[Row]:

@@ -17,15 +17,10 @@ COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>")  # functions of their
 
 
 class Used(NamedTuple):
-    """The variables that a line uses.
+    """The variables that a line uses."""
 
-    Attributes:
-        reads: those that it reads; an attribute of one is another, ``self.h``.
-        writes: those that it assigns.
-    """
-
-    reads: frozenset[str] = frozenset()
-    writes: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()  # those that it reads; an attribute of one is another, ``self.h``
+    writes: frozenset[str] = frozenset()  # those that it assigns
 
 
 def is_comprehension(code: CodeType) -> bool:

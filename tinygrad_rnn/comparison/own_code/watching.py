@@ -27,39 +27,23 @@ Instead = Callable[["Assigned"], "np.ndarray | None"]
 
 
 class Place(NamedTuple):
-    """A place in the text of a function, where a line assigns.
+    """A place in the text of a function, where a line assigns."""
 
-    Attributes:
-        code: the function.
-        line: the line in its file.
-        variable: the variable that it assigns to.
-        target: what in it: ``grads['W']``.
-    """
-
-    code: CodeType
-    line: int
-    variable: str
-    target: str
+    code: CodeType  # the function
+    line: int  # the line in its file
+    variable: str  # the variable that it assigns to
+    target: str  # what in it: ``grads['W']``
 
 
 class Assigned(NamedTuple):
-    """A value that a line assigned.
+    """A value that a line assigned."""
 
-    Attributes:
-        place: the line, and the variable.
-        name: what was assigned, in the words of the code: ``delta``, ``h[3]``, ``grads['W']``.
-        value: the value.
-        before: the value before it, if the line could read that; zeros for what had another shape.
-        reads: the values that the line could read, by their numbers among all that are kept.
-        call: the number of the call of a function in which it ran.
-    """
-
-    place: Place
-    name: str
+    place: Place  # the line, and the variable
+    name: str  # what was assigned, in the words of the code: ``delta``, ``h[3]``, ``grads['W']``
     value: np.ndarray
-    before: np.ndarray | None
-    reads: tuple[int, ...]
-    call: int
+    before: np.ndarray | None  # the value before it, if the line could read that; zeros for what had another shape
+    reads: tuple[int, ...]  # the values that the line could read, by their numbers among all that are kept
+    call: int  # the number of the call of a function in which it ran
 
     @property
     def is_whole(self) -> bool:

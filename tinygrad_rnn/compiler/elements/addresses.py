@@ -16,23 +16,14 @@ Indices = list[str]
 
 
 class Place(NamedTuple):
-    """Elements in an array.
+    """Elements in an array."""
 
-    Attributes:
-        array: the name of the array.
-        lead: the first index, a time step or a turn; None if there is none.
-        indices_of: returns the other indices of the array, for those of the Value.
-        sizes: the shape of the array without the first index.
-        offset: if the elements lie as a matrix in rows: the column of the first one; None if they don't.
-        transposed: whether rows and columns of that matrix are exchanged.
-    """
-
-    array: str
-    lead: str | None
-    indices_of: Callable[[Indices], Indices]
-    sizes: tuple[int, ...]
-    offset: int | None = 0
-    transposed: bool = False
+    array: str  # the name of the array
+    lead: str | None  # the first index, a time step or a turn; None if there is none
+    indices_of: Callable[[Indices], Indices]  # returns the other indices of the array, for those of the Value
+    sizes: tuple[int, ...]  # the shape of the array without the first index
+    offset: int | None = 0  # if the elements lie as a matrix in rows: the column of the first one; None if they don't
+    transposed: bool = False  # whether rows and columns of that matrix are exchanged
 
     @property
     def is_whole(self) -> bool:

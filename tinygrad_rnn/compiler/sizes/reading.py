@@ -22,22 +22,16 @@ class DependsOnSize(ValueError):
 class Size(NamedTuple):
     """A length that follows the arguments' sizes: ``factor`` times a product of sizes, plus ``offset``.
 
-    Attributes:
-        names: the sizes that are multiplied, such as ("T", "B").
-        factor: the number by which they are multiplied.
-        offset: the number that is added to the product.
-        shifts: the numbers that are added to the sizes before they are multiplied; () for none.
-
     Example:
         >>> from tinygrad_rnn.compiler.sizes.reading import Size
         >>> str(Size(("T", "B"), 4, 1))
         '4*T*B+1'
     """
 
-    names: tuple[str, ...]
-    factor: int = 1
-    offset: int = 0
-    shifts: tuple[int, ...] = ()
+    names: tuple[str, ...]  # the sizes that are multiplied, such as ("T", "B")
+    factor: int = 1  # the number by which they are multiplied
+    offset: int = 0  # the number that is added to the product
+    shifts: tuple[int, ...] = ()  # the numbers that are added to the sizes before they are multiplied; () for none
 
     def __str__(self) -> str:
         terms = [f"({name}{shift:+d})" if shift else name for name, shift in self.shifted()]
@@ -59,15 +53,10 @@ class Share(NamedTuple):
 
 
 class Filled(NamedTuple):
-    """A constant array that has one number everywhere.
+    """A constant array that has one number everywhere."""
 
-    Attributes:
-        number: the number, of the array's type, or (in ``following``) how it follows the sizes.
-        shape: its lengths.
-    """
-
-    number: Any
-    shape: tuple[int | Size, ...]
+    number: Any  # the number, of the array's type, or (in ``following``) how it follows the sizes
+    shape: tuple[int | Size, ...]  # its lengths
 
 
 class Counted(NamedTuple):
