@@ -65,13 +65,17 @@ def _with_one_instance(derivation: Derivation, axes: Mapping[str, int], instance
 
 
 def _batch_axes(derivation: Derivation, recorded: Bench, axes: Mapping[str, int]) -> dict[Quantity, int]:
-    """The axis of each quantity along which equal instances make it equal."""
+    """The axis of each quantity along which equal instances make it equal: of a derivative, that of its value, too.
+
+    What a mask with equal elements makes 0 is equal along any axis, and no batch.
+    """
     bench, found = Bench(derivation, None, _with_one_instance(derivation, axes, 0)), {}
     for line in bench.lines:
         for axis in range(len(line.shape)) if line.kind != "gradient" else ():
             if _are_equal(bench, line.quantity, axis) and not _are_equal(recorded, line.quantity, axis):
                 found[line.quantity] = axis
-    return found
+    sources = {quantity: quantity.adjoint_of for quantity in found}
+    return {q: axis for q, axis in found.items() if (of := sources[q]) is None or found.get(of) == axis}
 
 
 def _are_equal(bench: Bench, quantity: Quantity, axis: int) -> bool:
