@@ -70,10 +70,13 @@ def rare_stages(search: Search, together: Together) -> Stages:
     yield fitting(search.singles(2), "rare edits")
     yield fitting(search.uses(lines), "edits of what a line reads")
     yield fitting(search.uses(lines, (groups_of,)), "other slopes of what a line reads")
+    if search.at_fault.located:
+        for size in (1, 2):
+            yield fitting(search.located(size, are_rare=True), "rare edits in each of several lines")
     yield fitting(search.at_ends(), "edits at the first or last step alone")
     yield fitting(recomputed(search.derivation, search.common), "values computed anew")
     yield fitting(search.forward(), "edits of the forward pass")
-    for size in (1, 2):
+    for size in (1, 2) if not search.at_fault.located else ():
         yield fitting(search.located(size, are_rare=True), "rare edits in each of several lines")
     yield fitting(search.chained(), "edits of two lines, of which one reads the other")
     if search.at_fault.located:  # what these lines have to give was looked for

@@ -172,6 +172,8 @@ def _is_unusual(one: Explanation) -> int:
 
 
 def _rank(edit: Edit) -> int:
+    if edit.what.endswith("left out, and the minus sign"):
+        return 3
     if edit.what == LEFT_OUT or "left out" in edit.what:
         is_a_derivative = edit.what == "{} was left out" and reads_derivatives(edit.of[0])  # seldom is one forgotten
         return 0 if edit.what == LEFT_OUT else 2 if is_a_derivative else 1

@@ -10,9 +10,10 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from ..equations.expressions import Apply, Expression, Parameter, Reference, Step
+from ...autodiff.rules import indexing
+from ..equations.expressions import Apply, Data, Expression, Parameter, Reference, Step
 from ..equations.lines import Line
-from ..equations.parts import at, parts, places, put
+from ..equations.parts import applies, at, parts, places, put
 from ..equations.quantities import Quantity
 from .edits import Edit
 from .of_uses import definition
@@ -52,6 +53,8 @@ def alike(
                 about: list[Any] = [tuple(map(how, edit.of)) for how in FORMS]
                 about += [*relations(edit), edit.of or line, frozenset(edit.of), (about[0], edit.place, number)]
                 about += [(part[0], about[0], *map(origins_of, edit.of)), (about[0], layers(edit))]
+                arrays = tuple(map(array_of, edit.of)) if edit.written_out is None else ()
+                about += [arrays] if arrays and None not in arrays else []
                 about += steps_apart(edit, outer)
                 about += [(line, edit.of[0], part)] if len(edit.of) == 2 else []  # the same value in place of several
                 for key in (*((line.kind, key) for key in alike_are), *about):
@@ -180,10 +183,19 @@ def form_of_values(expression: Expression) -> Any:
     """The form of an expression and its steps; a row of an array counts as a value: an input is like a state."""
     if isinstance(expression, Reference):
         return Reference.__name__, expression.ndim, expression.shift
-    if isinstance(expression, Apply) and isinstance(index := expression.settings.get("index"), Step):
-        return Reference.__name__, expression.ndim, index.offset + 1
+    index = expression.settings.get("index") if isinstance(expression, Apply) else None
+    for place in index if type(index) is tuple else (index,):
+        if isinstance(place, Step):
+            return Reference.__name__, expression.ndim, place.offset + 1
     name = expression.operation if isinstance(expression, Apply) else type(expression).__name__
     return name, expression.ndim, tuple(map(form_of_values, expression.operands))
+
+
+def array_of(expression: Expression) -> Any:
+    """The array of the data that a value is a part of: a mask's row of each layer; None if it isn't one."""
+    meaning = definition(expression.quantity) if isinstance(expression, Reference) else expression
+    of = meaning.operands[0] if meaning is not None and applies(meaning, indexing.getitem) else None
+    return of if isinstance(of, Data) else None
 
 
 def taken(expression: Expression) -> tuple[str, ...]:

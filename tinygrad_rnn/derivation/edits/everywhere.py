@@ -63,6 +63,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from losses_elsewhere(derivation, hand)
     yield from _states_kept(derivation, hand)
     yield from _conditions(derivation)
+    yield from _numbers(derivation, hand)
     yield from carries_shared(derivation)
     yield from _parts_exchanged(derivation)
     yield from other_sums(derivation)
@@ -177,6 +178,16 @@ def _conditions(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
         others = [c for c in conditions if c.operands == one.operands and c.name == OPPOSITE[one.name]]
         both: Any = {c: broadcast(Number(float(c is one)), c.shape) for c in (one, *others)}
         yield from applied(derivation, both.get, "as if {} were always true", (one,), fewest=1, reads=both)
+
+
+def _numbers(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """The changes that leave a number out wherever it stands, also as its half or double: a weight in the loss."""
+    backward = [line for line in derivation.lines if line.kind != "forward"]
+    read = dict.fromkeys(part for line in backward for part in parts(line.expression, Number))
+    for rate in hand.rates:
+        ratios = {number: number.value / rate for number in read}
+        left: Any = {n: Number(r) for n, r in ratios.items() if np.isclose(abs(r), (0.5, 1, 2), rtol=1e-12).any()}
+        yield from applied(derivation, left.get, "{} was left out, everywhere", (Number(rate),), reads=left)
 
 
 def carries_shared(derivation: Derived) -> Iterator[tuple[Edit, ...]]:

@@ -75,6 +75,7 @@ class Row(Expression):
         name: the way in words.
         axis: the axis.
         alike: what it is written like, if that says which row it is at most steps.
+        rest: what is taken of the row, as an index.
     """
 
     def __init__(
@@ -84,21 +85,23 @@ class Row(Expression):
         name: str,
         axis: int = 0,
         alike: Expression | None = None,
+        rest: tuple[Any, ...] = (),
     ) -> None:
         self.operands = (of,)
-        self.shape = (*of.shape[:axis], *of.shape[axis + 1 :])
+        self.shape = np.broadcast_to(0, (*of.shape[:axis], *of.shape[axis + 1 :]))[rest].shape
         self.dtype = of.dtype
-        self.row_for, self.name, self.axis, self.alike = row_for, name, axis, alike
-        self.details = name, axis
+        self.row_for, self.name, self.axis, self.alike, self.rest = row_for, name, axis, alike, rest
+        self.details = name, axis, repr(rest)
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """The same row of another array."""
-        return Row(operands[0], self.row_for, self.name, self.axis)  # of another array: ``alike`` is of this one
+        return Row(operands[0], self.row_for, self.name, self.axis, None, self.rest)  # ``alike`` is of this array
 
     def shifted(self, by: int) -> Expression:
         """The row of another step."""
         row_for, alike = self.row_for, self.alike and self.alike.shifted(by)
-        return Row(self.operands[0].shifted(by), lambda t: row_for(t + by), f"{self.name} {by}", self.axis, alike)
+        whole, name = self.operands[0].shifted(by), f"{self.name} {by}"
+        return Row(whole, lambda t: row_for(t + by), name, self.axis, alike, self.rest)
 
     def written(self, writer: Any) -> tuple[str, int]:
         """The array, and which row of it."""
@@ -108,11 +111,11 @@ class Row(Expression):
 
     def runs(self) -> Callable[[Any, Any], Any]:
         """The function that looks it up in a run."""
-        of, row_for, shape, axis = compiled(self.operands[0]), self.row_for, self.shape, self.axis
+        of, row_for, shape, axis, rest = compiled(self.operands[0]), self.row_for, self.shape, self.axis, self.rest
 
         def run_row(run: Any, t: Any) -> Any:
             row = row_for(t)
-            return np.zeros(shape) if row is None else np.take(of(run, t), row, axis)
+            return np.zeros(shape) if row is None else np.take(of(run, t), row, axis)[rest]
 
         return run_row
 

@@ -135,36 +135,50 @@ def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
     if axis is None or not isinstance(part, Apply):
         return
     of, index = part.operands[0], part.settings["index"]
-    place, length = index if isinstance(index, Step) else index[axis], part.operands[0].shape[axis]
+    places = index if type(index) is tuple else (index,)
+    at = next(i for i, other in enumerate(places) if isinstance(other, Step))
+    place, length, rest = places[at], of.shape[axis], (*places[:at], *places[at + 1 :])
     for by in (-1, 1):
         for how in ("zeros", "wraps", "clipped"):
-            row = Row(of, _moved(place, by, length, how), f"{how} {by}", axis, part.shifted(by))
+            row = Row(of, _moved(place, by, length, how), f"{how} {by}", axis, part.shifted(by), rest)
             yield row, "{} of the step " + ("before" if by < 0 else "after"), (part,)
-    turned = Row(of, lambda t: length - 1 - place.at(t) if 0 <= place.at(t) < length else None, "reversed", axis)
+    turned = Row(
+        of, lambda t: length - 1 - place.at(t) if 0 <= place.at(t) < length else None, "reversed", axis, None, rest
+    )
     yield turned, "{} is taken in reverse order of the steps", (part,)
     if isinstance(of, Data) and hand.masks.get(of.name) == 1:
-        at_the_end = times(part, one_minus(Row(of, _moved(place, 1, length, "zeros"), "zeros 1", axis)))
+        at_the_end = times(part, one_minus(Row(of, _moved(place, 1, length, "zeros"), "zeros 1", axis, None, rest)))
         yield at_the_end, "{} at the last step of each instance alone", (part,)
     for piece in (n for n in range(2, LONGEST_PIECE + 1) if n < length and length % n == 0):
-        again = Row(of, lambda t, piece=piece: place.at(t) % piece, f"of the first {piece}", axis)  # type: ignore[misc]
+        again = Row(of, lambda t, piece=piece: place.at(t) % piece, f"of the first {piece}", axis, None, rest)  # type: ignore[misc]
         yield again, f"{{}} by its number in each piece of {piece} steps, not in the whole sequence", (part,)
     if ends := hand.ends_of_pieces:
-        again = Row(of, lambda t: place.at(t - max((e for e in ends if e < t), default=0)), "of the first piece", axis)
+        again = Row(
+            of,
+            lambda t: place.at(t - max((e for e in ends if e < t), default=0)),
+            "of the first piece",
+            axis,
+            None,
+            rest,
+        )
         yield again, "{} by its number in each piece, not in the whole sequence", (part,)
     for row_number, which in ((length - 1, "last"), (0, "first")):
-        same = Row(of, lambda t, kept=row_number: kept, which, axis)  # type: ignore[misc]
+        same = Row(of, lambda t, kept=row_number: kept, which, axis, None, rest)  # type: ignore[misc]
         yield same, f"{{}} of the {which} step at all steps", (part,)
 
 
 def axis_of_steps(part: Expression) -> int | None:
-    """The axis along which an array is read step by step: ``xs[t]``, ``xs[:, t]``."""
+    """The axis along which an array is read step by step: ``xs[t]``, ``xs[:, t]``, ``xs[t, 0]``, ``xs[:, t, None]``."""
     if not applies(part, indexing.getitem):
         return None
     index = part.settings["index"]
-    places = index if isinstance(index, tuple) and not isinstance(index, Step) else (index,)
-    axis = next((i for i, place in enumerate(places) if isinstance(place, Step)), None)
-    others = [place for i, place in enumerate(places) if i != axis]
-    return axis if all(isinstance(place, slice) and place == slice(None) for place in others) else None
+    places = index if type(index) is tuple else (index,)
+    before = list(itertools.takewhile(lambda place: not isinstance(place, Step), places))
+    others = [place for place in places if not isinstance(place, Step)]
+    are_plain = all(place is None or type(place) is int or place == slice(None) for place in others)
+    if len(others) != len(places) - 1 or not are_plain:
+        return None
+    return sum(place is not None for place in before)
 
 
 def _moved(place: Step, by: int, length: int, how: str) -> Callable[[int], int | None]:

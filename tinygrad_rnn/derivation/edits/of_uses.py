@@ -13,7 +13,7 @@ from ...autodiff.rules import activations, elementwise, indexing, joining, linal
 from ..backward.absence import follows_from_absence
 from ..equations.arithmetic import factors, is_negative, is_product, is_sum, less_than_one, negative
 from ..equations.choices import is_masked, where
-from ..equations.expressions import Apply, During, Expression, OverSteps, Reference, Steps, apply
+from ..equations.expressions import Apply, During, Expression, Number, OverSteps, Reference, Steps, apply
 from ..equations.lines import Line
 from ..equations.making import one_minus, over, times, unwrapped, with_operand
 from ..equations.parts import (
@@ -74,6 +74,9 @@ def written_out(line: Line) -> Iterator[tuple[Path, Expression]]:
                 break
             whole = replaced(whole, lambda part, old=reference, new=found: new if part is old else None)  # type: ignore[misc]
             yield place, put(line.expression, place, whole)
+            numbers = replaced(whole, _with_its_number)  # 0.1 (1 - z) of a step of an oscillator
+            if numbers is not whole and part.quantity.adjoint_of is not None:
+                yield place, put(line.expression, place, numbers)
             apart = _with_slope_apart(whole)
             if apart is not None:
                 yield place, put(line.expression, place, apart)
@@ -86,6 +89,15 @@ def written_out(line: Line) -> Iterator[tuple[Path, Expression]]:
             if reference.quantity is line.quantity:
                 break
             reference = inner
+
+
+def _with_its_number(part: Expression) -> Expression | None:
+    """The definition of a value of the forward pass that is a number times another one; None of others."""
+    if type(part) is not Reference or part.quantity.adjoint_of is not None or part.at is not None:
+        return None
+    found = definition(part.quantity)
+    has_one = found is not None and is_product(found) and isinstance(found.operands[0], Number)
+    return switched(found.shifted(part.shift or 0)) if has_one and found is not None else None
 
 
 def distributed(line: Line) -> Iterator[tuple[Path, Expression]]:

@@ -509,16 +509,24 @@ def slices(part: Expression, line: Line, hand: Hand) -> Found:
         return
     index = part.settings["index"]
     for axis, piece in enumerate(index if isinstance(index, tuple) else (index,)):
+        if type(piece) is int and not (type(index) is tuple and None in index):  # the row of another layer
+            for other in set(range(part.operands[0].shape[axis])) - {piece}:
+                settings = {**part.settings, "index": _with(index, axis, other)}
+                yield instead(Apply(part.operation, part.operands, settings, part.shape), part)
         if isinstance(piece, slice) and piece.step in (None, 1) and (piece.start is not None or piece.stop is not None):
             length = part.operands[0].shape[axis] if axis < part.operands[0].ndim else 0
             begin, end, _ = piece.indices(length)
             for other in range(-end, length - end + 1):
                 is_a_block = other % max(end - begin, 1) == 0 or begin + other == 0 or end + other == length
                 if other and (is_a_block or length <= SHORT) and begin + other >= 0:
-                    new = slice(begin + other, end + other, None)
-                    places = (*index[:axis], new, *index[axis + 1 :]) if isinstance(index, tuple) else new
-                    moved = Apply(part.operation, part.operands, {**part.settings, "index": places}, part.shape)
+                    settings = {**part.settings, "index": _with(index, axis, slice(begin + other, end + other, None))}
+                    moved = Apply(part.operation, part.operands, settings, part.shape)
                     yield instead(moved, part)
+
+
+def _with(index: Any, axis: int, place: Any) -> Any:
+    """An index with another place for an axis."""
+    return (*index[:axis], place, *index[axis + 1 :]) if type(index) is tuple else place
 
 
 def _is_square(part: Expression) -> bool:
