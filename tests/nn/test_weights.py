@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,27 @@ def test_out_and_in_again(path: Path) -> None:
     second.load_state_dict(nn.load_weights(path))
     for own, expected in zip(second.parameters(), first.parameters(), strict=True):
         np.testing.assert_array_equal(own.data, expected.data)
+
+
+def test_the_same_arrays_give_the_same_file_everywhere(path: Path) -> None:
+    """On each system, in each Python and with each NumPy."""
+    arrays = {"W": np.arange(6.0).reshape(2, 3), "steps": np.array(3, np.int32), "ready": np.ones(2, bool)}
+    nn.save_weights(arrays, path)
+    expected = {
+        ".npz": "4508033ac700cab9f3c319d625aaed24822a9226521032726345b6fd0fb9ca61",
+        ".safetensors": "d3549a30bb22ffe37600a7df8bffe985da5f7c5c4b2dc0360d71715d7c307aa4",
+    }
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == expected[path.suffix]
+
+
+def test_arrays_that_are_too_large_for_the_common_form_of_zip_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 5000)  # of 2 GB
+    arrays = {"W": np.arange(3000.0), "b": np.ones(2)}
+    nn.save_weights(arrays, tmp_path / "weights.npz")
+    loaded = nn.load_weights(tmp_path / "weights.npz")
+    assert all(np.array_equal(loaded[name], array) for name, array in arrays.items())
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64, np.uint8, np.bool_])

@@ -32,6 +32,7 @@ READ_AT_ONCE = 1 << 20
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, OverflowError)
 
+UNIX = 3  # among the systems that a ZIP file may come from
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's own; others take as much memory as the file says
 
 
@@ -43,7 +44,10 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             array = np.ascontiguousarray(array).reshape(array.shape)  # the former makes a row of a single number
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            entry.create_system = UNIX  # also on Windows
+            entry.file_size = array.nbytes  # only from 2 GB on in the form for large files, which Pythons write unlike
+            with archive.open(entry, "w") as member:
                 np.lib.format.write_array_header_1_0(member, np.lib.format.header_data_from_array_1_0(array))
                 member.write(array.reshape(-1).view(np.uint8).data)  # in one piece, which takes half the time
 
