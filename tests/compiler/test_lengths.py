@@ -1,7 +1,7 @@
 """One plan for arguments of all lengths: the same numbers as without, at whatever length, and no new plan for it."""
 
 import re
-from itertools import combinations_with_replacement
+from itertools import combinations, combinations_with_replacement
 from math import prod
 
 import hypothesis.strategies as st
@@ -14,7 +14,7 @@ from tinygrad_rnn import nn
 from tinygrad_rnn.compiler import sized_plan
 from tinygrad_rnn.compiler.sizes.axes import Axes
 
-from .agreement import assert_equal, everything
+from .agreement import BOTH, assert_equal, everything
 
 pytestmark = pytest.mark.only_for("numpy", "llvm", reason="shapes are static on JAX, so each has a plan")
 
@@ -315,6 +315,28 @@ def test_machine_code_serves_all_lengths(name):
     assert not any("by NumPy" in str(plan) for plan in compiled.plans)
 
 
+@pytest.mark.parametrize("executor", BOTH)
+@pytest.mark.parametrize("part", [-1, slice(1, None)])
+def test_a_place_that_follows_one_length_is_not_taken_for_one_that_follows_another(part, executor):
+    """Examples (10, 26, 47) of T and (7, 23, 44) of B grew alike: the last of B rows was the one at T - 4."""
+    cell = lambda x, h: (x[part], h)  # noqa: E731
+    compiled = tr.compile(cell, executor=executor)
+    for steps, rows in [(2, 4), (2, 4), (3, 4), (9, 6), (3, 4), (5, 2), (2, 9)]:
+        arguments = normal(steps, rows), normal(3, 3), []
+        found, expected = (everything(lambda x, h, f=f: tr.unroll(f, x, h), *arguments) for f in (compiled, cell))
+        for a, b in zip(found, expected):
+            assert_equal(a, b, 1e-12)
+
+
+def test_doublings_of_which_longer_arguments_need_more():
+    """Gradients of running products; the examples were 80, 97 and 118 rows, with seven doublings each."""
+    function = lambda x: np.sum(np.cumprod(x, axis=0) ** 2)  # noqa: E731
+    compiled = tr.compile(function)
+    for rows in (70, 80, 200, 2):
+        x = 1 + 0.01 * normal(rows, 2)
+        np.testing.assert_allclose(tr.grad(compiled)(x), tr.grad(function)(x), rtol=1e-10)
+
+
 @pytest.mark.parametrize("taken", [{1, 2, 3}, {4, 6, 9, 32}, set(range(1, 40))])
 def test_examples_make_no_two_arrays_alike_by_chance(taken):
     """Sizes of arrays are equal only where they are for all lengths; and no example is another one."""
@@ -322,6 +344,8 @@ def test_examples_make_no_two_arrays_alike_by_chance(taken):
     for attempt in range(3):
         examples = axes.examples(taken, attempt)
         assert all(len(set(numbers)) == 3 for numbers in examples.values())
+        growths = [(b - a, c - a) for a, b, c in (*examples.values(), [a * b for a, b in zip(*examples.values())])]
+        assert all(a * d != b * c for (a, b), (c, d) in combinations(growths, 2))
         for lengths in zip(*examples.values()):
             sizes = {}
             for some in combinations_with_replacement(lengths, 2), combinations_with_replacement(lengths, 1), [()]:

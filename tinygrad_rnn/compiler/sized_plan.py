@@ -17,7 +17,7 @@ from .program.program import Program
 from .program.tracing import traced_once
 from .sized_executable import SizedExecutable
 from .sizes.axes import Axes
-from .sizes.pattern import Pattern, numbers_that_stay
+from .sizes.pattern import Pattern, check_operations, numbers_that_stay
 from .sizes.reading import DependsOnSize
 
 ATTEMPTS = 5  # each at lengths twice as large: from a few thousand steps times rows on, machine code is the same
@@ -142,6 +142,7 @@ class SizedPlan(Plan):
 
     def _compiled(self, wanted: tuple[bool, ...], machine_code: bool) -> SizedExecutable:
         """The functions for all sizes: where code is another from some size on, of examples on one side of it."""
+        check_operations(scheduled(program, wanted, Cheap.BEFORE) for program in self._programs)
         failure: DependsOnSize | None = None
         for attempt in range(ATTEMPTS):
             sizes, programs = self._sizes, self._programs

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import gcd
+from fractions import Fraction
+from itertools import combinations_with_replacement
+from math import gcd, prod
 
 SPREAD = (0, 17, 38)  # even, odd and far apart, so that rounding (to eights, for example) shows
 NEAR = 2  # what is added to a length, as in T - 1, makes it no other one
@@ -48,6 +50,7 @@ class Axes:
         """Three lengths for each free one, none of which is equal to anything else in the program.
 
         Products of lengths, the sizes of arrays, differ as well: each of these lengths has a prime factor of its own.
+        And no two of them grow alike: else the same number could be B - 1 and T - 4.
 
         Args:
             taken: the fixed lengths in the program.
@@ -57,10 +60,23 @@ class Axes:
         found: dict[str, tuple[int, ...]] = {}
         for name, largest in zip(self.names, self._largest):
             for more in SPREAD:
-                n = _unlike(seen, max(largest, 5) * 2**attempt + more)
-                found[name] = (*found.get(name, ()), n)
+                n = max(largest, 5) * 2**attempt + more
+                if not attempt and more == SPREAD[-1]:  # twice as long: a number of doublings shows, too
+                    n += max(largest, 5)
+                smaller, n = found.get(name, ()), _unlike(seen, n)
+                while _grow_alike({**found, name: (*smaller, n)}.values()):
+                    n = _unlike(seen, n + 1)
+                found[name] = (*smaller, n)
                 seen.add(n)
         return found
+
+
+def _grow_alike(examples: Iterable[tuple[int, ...]]) -> bool:
+    """Return True if the same lengths are some product of sizes plus a number, and another product plus a number."""
+    known = [lengths for lengths in examples if len(lengths) == len(SPREAD)]
+    groups = (group for count in (1, 2, 3) for group in combinations_with_replacement(known, count))
+    products = [[prod(lengths) for lengths in zip(*group)] for group in groups]
+    return len({Fraction(b - a, c - a) for a, b, c in products}) < len(products)
 
 
 def _unlike(seen: set[int], n: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph.values import Value
+from ..graph.values import Value, name_of
 from ..loops.loop import Loop
 from ..program.program import Program
 from ..program.spelling import Elements
@@ -57,6 +57,13 @@ def numbers_that_stay(programs: Iterable[Program]) -> frozenset[int]:
     """The lengths of axes and the numbers in indices that are in all of these programs: they don't follow the sizes."""
     trees = ([(v.shape, v.args, v.keywords) for v in _values(program)] for program in programs)
     return frozenset.intersection(*(frozenset(_numbers(tree)) for tree in trees))
+
+
+def check_operations(programs: Iterable[Program]) -> None:
+    """Raise DependsOnSize if their operations differ, as those of a running product's gradient do, by doublings."""
+    orders = {tuple(name_of(v.op) if v.op else "" for v in _values(program)) for program in programs}
+    if len(orders) > 1:
+        raise DependsOnSize("its gradient needs other operations for larger arguments")
 
 
 def _numbers(tree: Any) -> Iterator[int]:
