@@ -100,6 +100,8 @@ class ReadOnlyArray(np.ndarray[Any, Any]):
         super().__setitem__(index, value)
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        if array is not self and isinstance(array, ReadOnlyArray):  # NumPy 1 makes its results such arrays
+            array = array.view(np.ndarray)
         return array[()] if array.ndim == 0 else array
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
