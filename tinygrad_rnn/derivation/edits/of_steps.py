@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing
+from ..backward.absence import follows_from_absence
 from ..equations.arithmetic import is_product, is_sum
 from ..equations.expressions import (
     Apply,
@@ -59,7 +60,8 @@ def terms_beside(part: Expression, line: Line, hand: Hand) -> Found:
     """A term of derivatives that exist only at some steps, taken a step earlier or later, where these exist."""
     if isinstance(part, During) and line.steps:
         for reference in dict.fromkeys(filter(is_derivative, parts(part.inner))):
-            for by in (-1, 1) if reference.at is None and set(line.steps) - set(reference.quantity.steps) else ():
+            is_missing = reference.at is None and set(line.steps) - set(reference.quantity.steps)
+            for by in (-1, 1) if is_missing or follows_from_absence(part) else ():
                 shift = (reference.shift or 0) + by
                 steps = tuple(t for t in line.steps if t + shift in reference.quantity.steps)
                 new = Reference(reference.quantity, shift)
