@@ -314,3 +314,33 @@ def test_what_leaves_a_loop_is_not_looked_through(both):
             found.append([ys.data, p.grad, *(a.grad for a in inputs)])
         for a, b in zip(*found):
             np.testing.assert_allclose(b, a, rtol=0, atol=1e-12)
+
+
+# What a step reads in another shape: inputs whose rows aren't those of the batch, 64 by 32.
+IN_OTHER_SHAPES = {
+    "all in one row": ((64 * 32,), lambda x: np.reshape(x, (64, 32))),
+    "in rows of twice the length": ((32, 64), lambda x: np.reshape(x, (64, 32))),
+    "columns in one row": ((32 * 64,), lambda x: np.reshape(x, (32, 64)).T),
+    "pairs of rows": ((32, 2, 32), lambda x: np.reshape(x, (64, 32))),
+    "two halves": ((32, 32), lambda x: np.reshape(np.stack([x, 2 * x]), (64, 32))),
+}
+
+
+@pytest.mark.parametrize("executor", BOTH)
+@pytest.mark.parametrize("name", IN_OTHER_SHAPES)
+def test_inputs_that_have_other_rows_than_the_batch(name, executor):
+    """Each thread copied the batch's number of rows of them, and read what it hadn't copied: wrong values."""
+    shape, laid = IN_OTHER_SHAPES[name]
+    cell = lambda x, h: (np.tanh(0.5 * h + laid(x)),) * 2  # noqa: E731
+    assert_compiled_agrees(cell, normal(30, *shape), normal(64, 32), [], executor=executor)
+
+
+@pytest.mark.parametrize("executor", BOTH)
+def test_a_flat_gradient_of_a_state_beside_a_power_of_nothing(executor):
+    counts = tr.tensor(normal(1, 3), requires_grad=True)
+    nothing = normal(3, 3)[[]]
+
+    def cell(x, h):
+        return (nothing ** (np.searchsorted([-0.5, 0.5], counts) % 3), np.cumprod(h)), h
+
+    assert_compiled_agrees(cell, normal(4, 4, 2), 1 + 0.1 * normal(4, 3), [], executor=executor)

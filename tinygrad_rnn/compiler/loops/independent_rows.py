@@ -48,8 +48,8 @@ def _keeps_rows(value: Value, inside: Sequence[Value]) -> bool:
     """
     if acts_by_element(value.op) or value.op is shape.broadcast_to:
         return all(a.ndim == value.ndim for a in inside)
-    if value.op is shape.reshape:
-        return True
+    if value.op is shape.reshape:  # of other rows, also of a given one, which is copied as a whole
+        return value.operands[0].shape[:1] == value.shape[:1]
     if value.op is indexing.getitem:
         base, index = value.args
         return _stays_in_rows(index, base.shape, inside, may_be_anywhere=base not in inside)
