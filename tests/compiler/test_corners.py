@@ -341,6 +341,6 @@ def test_a_flat_gradient_of_a_state_beside_a_power_of_nothing(executor):
     nothing = normal(3, 3)[[]]
 
     def cell(x, h):
-        return (nothing ** (np.searchsorted([-0.5, 0.5], counts) % 3), np.cumprod(h)), h
+        return (nothing ** (np.searchsorted(np.array([-0.5, 0.5]), counts) % 3), np.cumprod(h)), h
 
     assert_compiled_agrees(cell, normal(4, 4, 2), 1 + 0.1 * normal(4, 3), [], executor=executor)
