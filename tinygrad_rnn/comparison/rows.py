@@ -71,8 +71,8 @@ class Sides:
         data = recording.data if all_data is None else all_data[: len(recording.data)]
         try:
             if function is not None:
-                manual = reading_others(manual, others)
-                recording = record(reading_others(function, others), recording.arguments(values), data)
+                function, manual = reading_others([function, manual], others)
+                recording = record(function, recording.arguments(values), data)
             return replace(self, recording=recording, manual=manual, claims=read_claims(manual, recording, values))
         except Exception:  # a user's function may fail in any way at unusual values
             return None

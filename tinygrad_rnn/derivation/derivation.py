@@ -262,7 +262,7 @@ class Derivation:
         if not same(found.loss, right):
             differs = f"the loss function returns {right:.6g}, and the lines {float(found.loss):.6g}"
         else:
-            function = reading_others(recording.function, recording.others(all_data))
+            (function,) = reading_others([recording.function], recording.others(all_data))
             arguments = recording.arguments(values), all_data[: len(recording.data)]
             gradients = record(function, *arguments).gradients()
             errors = differences(found.gradients, gradients)

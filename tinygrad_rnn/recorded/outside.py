@@ -157,9 +157,15 @@ class Copies:
         return copy
 
 
-def reading_others(function: Any, others: Mapping[int, Any]) -> Any:
-    """A copy of a function that reads other objects from outside in place of some, which are known by their ids."""
-    return Copies(lambda value: others.get(id(value), value)).of(function) if others else function
+def reading_others(functions: Sequence[Any], others: Mapping[int, Any]) -> list[Any]:
+    """Copies of functions that read other objects from outside in place of some, which are known by their ids.
+
+    What the functions share, such as an object in which one of them leaves something for the next, the copies share.
+    """
+    if not others:
+        return [*functions]
+    copies = Copies(lambda value: others.get(id(value), value))
+    return [copies.of(function) for function in functions]
 
 
 def has_attributes(value: Any) -> bool:

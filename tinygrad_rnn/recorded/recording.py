@@ -138,7 +138,7 @@ class Recording:
         """The loss at other values of the parameters: by the user's function, else by running the recording again."""
         if self.function is not None:
             all_data = self.all_data if all_data is None else all_data
-            function = reading_others(self.function, self.others(all_data))
+            (function,) = reading_others([self.function], self.others(all_data))
             loss = function(self.arguments(values), *all_data[: len(self.data)])
             return float(np.asarray(value_of(_total(loss))).item())
         return self.evaluate_again(values, self.stopped)

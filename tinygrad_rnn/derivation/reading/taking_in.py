@@ -41,7 +41,8 @@ def taken_in(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Ten
         followed, tracked = _followed(called[:count], everything[:count])
         others = {id(old): new for old, new in zip(everything[len(data) :], followed[len(data) :]) if new is not old}
         with contextlib.suppress(Exception):  # the function may accept arrays there, but no Tensors
-            recording = _record(reading_others(loss, others), parameters, followed[: len(data)])
+            (function,) = reading_others([loss], others)
+            recording = _record(function, parameters, followed[: len(data)])
             recording.data, recording.outside = data, outside
             if recording.function is not None:
                 recording.function = loss
