@@ -86,6 +86,8 @@ def test_their_rows_are_followed():
     outside = tr.derive(lambda p: one_by_one(p, SEQUENCES, LABELS), P)
     given = tr.derive(one_by_one, P, (SEQUENCES, LABELS))
     assert str(outside).lower() == str(given).replace("sequences", "SEQUENCES").lower()
+    steps = "<mi>t</mi><mo>∈</mo><mo>{</mo><mn>1</mn><mo>,</mo><mn>4</mn><mo>,</mo><mn>9</mn><mo>}</mo>"
+    assert "t in {1, 4, 9}" in str(outside) and steps in outside.html()
 
 
 WORDS, NEXT = [2, 0, 1, 2, 2], [0, 1, 2, 2, 1]

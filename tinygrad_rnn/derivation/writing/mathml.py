@@ -14,7 +14,7 @@ from .writer import TextWriter
 
 SIGNS = {"-": "−", "∘": "⊙", "and": "∧", "or": "∨"}
 LETTERS = set("ijlmnopq")  # of entries
-TOKEN = re.compile(r"([A-Za-z]+)|([0-9]+(?:\.[0-9]+)?)|(\.\.\.?|[-+=,:;·(){}\[\]])|( +)|(.)")
+TOKEN = re.compile(r"([A-Za-z]+)|([0-9]+(?:\.[0-9]+)?)|(\.\.\.?|[-+=∈,:;·(){}\[\]])|( +)|(.)")
 
 
 def operator(sign: str) -> str:
@@ -55,7 +55,7 @@ class _MathML(Notation):
 
     def plain(self, text: str) -> str:
         found = []
-        for word, number, sign, _, other in TOKEN.findall(text):
+        for word, number, sign, _, other in TOKEN.findall(text.replace(" in {", " ∈ {")):  # of steps
             if word and set(word) <= LETTERS:
                 found += [f"<mi>{letter}</mi>" for letter in word]
             elif word:
@@ -111,7 +111,7 @@ class _MathML(Notation):
         return f"<munder>{operator('∑')}{row(self.plain(below))}</munder>{inner}"
 
     def during(self, term: str, steps: str) -> str:
-        return term + self.listed([self.plain(steps)])
+        return term + row(self.listed([self.plain(steps)]))  # no list, whose parts may stand in different lines
 
     def cases(self, chosen: str, condition: str, other: str) -> str:
         rows = ((chosen, condition), (other, "<mtext>otherwise</mtext>"))
