@@ -269,14 +269,14 @@ def test_what_is_wrong_with_one_gradient_is_said_and_the_rest_is_compared():
         raise ZeroDivisionError("float division by zero")
 
     right = by_hand(worked_example.PARAMS)
-    given = {"U": right["U"].T, "W": raises, "V": np.array(["a"]), "c": right["c"], "B": right["b"]}
+    given = {"U": right["U"].T, "W": raises, "V": np.array(["a"]), "c": right["c"], "bb": np.ones(7)}
     report = compare(article_loss, given, worked_example.PARAMS)
     assert report["U"].problem == "shape (2, 3) where (3, 2) belongs: it is transposed"
     assert report["W"].problem == "ZeroDivisionError: float division by zero"
     assert report["V"].problem.startswith("TypeError: not real numbers")
     assert report["b"].problem == "no gradient was given"
     assert report["c"].verdict == "agrees"
-    assert "There is no parameter 'B'; did you mean 'b'?" in report.text()
+    assert "There is no parameter 'bb'; did you mean 'b'?" in report.text()
     with pytest.raises(TypeError, match=r"dict on the autograd side; pass a recorded loss"):
         compare(right, article_loss(worked_example.PARAMS))
     assert "autograd agrees with finite differences" in report["W"].sentence

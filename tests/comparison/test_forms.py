@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +60,20 @@ FORMS = {
     "dL_d in front": {f"dL_d{k}": v for k, v in right().items()},
     "with the loss": lambda p: (float(loss(p)), right()),
     "with the loss, one by one": lambda p: (float(loss(p)), *right().values()),
+    "before the loss": lambda p: (right(), float(loss(p))),
+    "with the loss and states": lambda p: (float(loss(p)), right(), [np.zeros(8)]),
+    "∂ in front": {f"∂_{k}": v for k, v in right().items()},
+    "dE_d in front": {f"dE_d{k}": v for k, v in right().items()},
+    "Delta in front": {f"Delta{k}": v for k, v in right().items()},
+    "nabla in front": {f"nabla_{k}": v for k, v in right().items()},
+    "a dot in front": {f"cell.{k}": v for k, v in right().items()},
+    "as an attribute": {f"{k}.grad": v for k, v in right().items()},
+    "a prime behind": {f"{k}'": v for k, v in right().items()},
+    "small letters": {f"d{k.lower()}": v for k, v in right().items()},
+    "one vector": np.concatenate([v.ravel() for v in right().values()]),
+    "one matrix, a bias its last row": np.vstack([*right().values()]),
+    "an array of arrays": np.array([*right().values(), None], dtype=object)[:-1],
+    "a namespace": SimpleNamespace(**{f"d{k}": v for k, v in right().items()}),
     "a dataclass": AsDataclass(**right()),
     "a NamedTuple": AsTuple(*right().values()),
     "a generator of pairs": lambda p: (pair for pair in right().items()),
@@ -73,6 +88,20 @@ FORMS = {
 def test_a_form_is_taken_as_it_comes(form: str) -> None:
     report = compare(loss, FORMS[form], P)
     assert report.agrees and not report.notes
+
+
+def test_a_foreign_name_is_taken_for_the_parameter_that_alone_has_its_shape() -> None:
+    report = compare(loss, {"dWxh": right()["W"], "dbias": 2 * right()["b"]}, P)
+    assert report["W"].verdict == "agrees" and report["b"].verdict == "differs"
+    assert report.notes[-2:] == [
+        "dWxh is taken for W, the only one in the shape (3, 8).",
+        "dbias is taken for b, the only one in the shape (8,).",
+    ]
+    either = {"U": 0.5 * P["W"], "W": 0.5 * P["W"]}
+    of_both = lambda p: loss({"W": p["U"] + p["W"], "b": P["b"]})  # noqa: E731
+    report = compare(of_both, {"dWxh": right()["W"], "dW": right()["W"]}, either)
+    assert report["W"].verdict == report["U"].verdict == "agrees"
+    assert not compare(of_both, {"dWxh": right()["W"], "dWhh": right()["W"]}, either).agrees
 
 
 def test_a_list_of_layers_is_taken_like_the_parameters() -> None:

@@ -8,6 +8,7 @@ exception) is recorded for the parameter in question, and the rest is still comp
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -72,8 +73,18 @@ def read_claims(manual: Any, recording: Recording, values: Mapping[str, np.ndarr
         if name not in arrays and total is not None:
             arrays[name] = total
     shapes = {name: leaf.shape for name, leaf in recording.parameters.items()}
+    by_shape = _told_by_their_shapes(strangers, {name: shapes[name] for name in shapes if arrays.get(name) is None})
+    notes = [f"{key} is taken for {name}, the only one in the shape {shapes[name]}." for name, key in by_shape.items()]
+    arrays |= {name: strangers.pop(key) for name, key in by_shape.items()}
     claims = {name: _claim(name, arrays, shape) for name, shape in shapes.items()}
-    return Claims(claims, lines, by_step, strangers, [])
+    return Claims(claims, lines, by_step, strangers, notes)
+
+
+def _told_by_their_shapes(strangers: Mapping[str, Any], missing: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+    """The names of arrays that alone have the shape of a parameter without a gradient, by the parameter's name."""
+    shapes = {key: np.shape(value) for key, value in strangers.items() if getattr(value, "shape", ())}
+    keys = {name: [key for key, shape in shapes.items() if shape == wanted] for name, wanted in missing.items()}
+    return {n: keys[n][0] for n, shape in missing.items() if len(keys[n]) == 1 == [*missing.values()].count(shape)}
 
 
 def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray]) -> Any:
@@ -134,10 +145,25 @@ def as_mapping(given: Any, recording: Recording) -> dict[str, Any]:
         return dict(zip(names, given))
     if len(names) == 1:
         return {names[0]: given}
+    parts = _parts(given, {name: leaf.shape for name, leaf in recording.parameters.items()})
+    if parts is not None:
+        return parts
     raise TypeError(
         f"the manual gradients are a {type(given).__name__}; give a dict with the names {', '.join(names)}, "
         "or a tuple of that many arrays in this order"
     )
+
+
+def _parts(given: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray] | None:
+    """The gradients in one vector, or one below the other as rows of one matrix, in the order of the parameters."""
+    array = plain_array(given) if hasattr(given, "dtype") else np.empty(0)
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    columns = array.shape[1:]
+    fits = not columns or all(shape[-1:] == columns for shape in shapes.values())
+    if array.size != sum(sizes) or array.ndim > 2 or not fits:
+        return None
+    pieces = np.split(array.ravel(), np.cumsum(sizes)[:-1])
+    return {name: piece.reshape(shape) for piece, (name, shape) in zip(pieces, shapes.items())}
 
 
 def _flat(given: Mapping[Any, Any], names: Sequence[str], prefix: str = "") -> dict[str, Any]:
@@ -153,14 +179,17 @@ def _flat(given: Mapping[Any, Any], names: Sequence[str], prefix: str = "") -> d
 
 
 def matched(given: Mapping[str, Any], recording: Recording, unmatched: Callable[[str, Any], None]) -> dict[str, Any]:
-    """Entries by the full name of their parameter; "W" stands for "cell.W" if no other name ends in W."""
+    """Entries by the full name of their parameter; "W" stands for "cell.W", or the reverse, if no other ends in W."""
     found = {}
     for name, value in given.items():
         ending = [p for p in recording.parameters if p.endswith(f".{name}")]
+        last = name.rpartition(".")[2]
         if name in recording.parameters:
             found[name] = value
         elif len(ending) == 1:
             found[ending[0]] = value
+        elif last in recording.parameters and sum(key.rpartition(".")[2] == last for key in given) == 1:
+            found[last] = value
         else:
             unmatched(name, value)
     return found

@@ -6,18 +6,19 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 ALIAS = re.compile(
-    r"(?:dL_?d|dloss_?d|∂L_?∂|grad_?|delta_|g_|d|D|∂|∇)(?P<after>.+)|(?P<before>.+?)_?(?:grad|gradient|bar)"
+    r"(?:grad(?:ient)?|[dD]elta|nabla|bar|(?:[d∂](?:loss|cost|[A-Z])_?)?[dD∂]|[g∇δΔ])_?(?P<after>.+)"
+    r"|(?P<before>.+?)(?:[._]?(?:grad(?:ient)?|bar)|')"
 )
 
 
 def unpacked(given: Any, names: list[str]) -> Any:
-    """Gradients as a dict, a sequence or an array; taken out of pairs, a NamedTuple, a dataclass or (loss, gradients).
+    """Gradients as a dict, a sequence or an array; taken out of pairs, attributes, or a tuple with the loss.
 
     Example:
         >>> unpacked((0.5, {"W": 1.0}), ["W"])
@@ -27,17 +28,25 @@ def unpacked(given: Any, names: list[str]) -> Any:
     """
     if dataclasses.is_dataclass(given) and not isinstance(given, type):
         return {field.name: getattr(given, field.name) for field in dataclasses.fields(given)}
+    if isinstance(given, SimpleNamespace):
+        return vars(given)
     if isinstance(given, Iterator) or type(given).__name__ in ("dict_items", "dict_values"):
+        given = list(given)
+    if isinstance(given, np.ndarray) and given.dtype == object:
         given = list(given)
     if isinstance(given, list) and given and all(_is_pair(entry) for entry in given):
         return dict(given)
-    if type(given) in (tuple, list) and given and _is_number(given[0]):
-        if len(given) == 2 and not _is_number(given[1]) and not _is_array(given[1]):
-            return unpacked(given[1], names)
-        if len(given) == len(names) + 1 and not any(map(_is_number, given[1:])):
-            return given[1:]
-    if type(given) in (tuple, list) and any(_holds_parameters(k, entry, names) for k, entry in enumerate(given)):
-        return dict(enumerate(given))
+    if type(given) in (tuple, list) and given:
+        if any(_holds_parameters(k, entry, names) for k, entry in enumerate(given)) and not _is_number(given[0]):
+            return dict(enumerate(given))
+        named = [entry for entry in given if not _is_array(entry) and isinstance(unpacked(entry, names), Mapping)]
+        if len(named) == 1:  # beside the loss, or states
+            return unpacked(named[0], names)
+        if _is_number(given[0]):
+            if len(given) == 2 and not _is_number(given[1]) and not _is_array(given[1]):
+                return unpacked(given[1], names)
+            if len(given) == len(names) + 1 and not any(map(_is_number, given[1:])):
+                return given[1:]
     if hasattr(given, "_asdict"):
         return {name: array for name, array in given._asdict().items() if array is not None}
     return given
@@ -63,18 +72,33 @@ def _is_array(value: Any) -> bool:
 def called_as_parameters(given: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
     """Entries under the names of parameters: ``dW``, ``grad_W`` and ``W_grad`` are the gradient of W.
 
+    Letters may be large or small, and underscores left out, where that still is the name of one parameter alone.
+
     Example:
         >>> called_as_parameters({"dW": 1.0, "grad_b": 2.0, "x": 3.0}, ["W", "b"])
         {'W': 1.0, 'b': 2.0, 'x': 3.0}
+        >>> called_as_parameters({"dwx": 1.0}, ["W_x", "W_h"])
+        {'W_x': 1.0}
     """
     known = {*names, *(name.rpartition(".")[2] for name in names)}
+    spelled: dict[str, set[str]] = {}
+    for name in known:
+        spelled.setdefault(_spelling(name), set()).add(name)
     found: dict[str, Any] = {}
     for key, value in given.items():
         match = None if key in known else ALIAS.fullmatch(key)
         meant = (match["after"] or match["before"]) if match else key
-        is_free = meant in known and meant not in given
+        for one in (meant, key):
+            alike = spelled.get(_spelling(one), set())
+            if meant not in known and len(alike) == 1:
+                (meant,) = alike
+        is_free = meant in known and meant not in given and meant not in found
         found[meant if is_free else key] = value
     return found
+
+
+def _spelling(name: str) -> str:
+    return name.replace("_", "").casefold()
 
 
 def named_arguments(manual: Any, values: Mapping[str, np.ndarray], data: tuple[Any, ...]) -> dict[str, Any] | None:
