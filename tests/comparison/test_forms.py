@@ -104,6 +104,10 @@ def test_a_foreign_name_is_taken_for_the_parameter_that_alone_has_its_shape() ->
     assert not compare(of_both, {"dWxh": right()["W"], "dWhh": right()["W"]}, either).agrees
 
 
+def test_a_class_in_place_of_an_object_is_refused_by_name() -> None:
+    assert "Returns is a class: give an object of it" in str(compare(loss, Returns, P))
+
+
 def test_a_list_of_layers_is_taken_like_the_parameters() -> None:
     report = compare(lambda p: loss(p[0]), [right()], [P])
     assert report.agrees

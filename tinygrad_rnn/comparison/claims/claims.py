@@ -91,6 +91,8 @@ def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray
     """The manual side at given parameter values: a function is called, and a module of derivations is run."""
     if is_object(manual):
         return run_object(manual, recording.arguments(values), recording.data, list(recording.parameters))
+    if isinstance(manual, type):
+        raise TypeError(f"{manual.__name__} is a class: give an object of it, or a function that returns gradients")
     if callable(getattr(manual, "forward", None)) and callable(getattr(manual, "backward", None)):
         parameters = _parameters_for(manual, recording, values)
         if derives_a_layer(manual):
