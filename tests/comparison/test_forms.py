@@ -104,6 +104,33 @@ def test_a_foreign_name_is_taken_for_the_parameter_that_alone_has_its_shape() ->
     assert not compare(of_both, {"dWxh": right()["W"], "dWhh": right()["W"]}, either).agrees
 
 
+def test_functions_that_take_the_parameters_one_by_one() -> None:
+    def in_order(W: Any, b: Any, x: Any) -> Any:
+        return np.sum(np.tanh(x @ W + b) ** 2)
+
+    def by_hand(x: Any, b: Any, W: Any, half: bool = True) -> Any:
+        h = np.tanh(x @ W + b)
+        d = h * (1 - h**2) if half else 2 * h * (1 - h**2)
+        return x.T @ d, d.sum(0)
+
+    right_one = lambda x, b, W: by_hand(x, b, W, half=False)  # noqa: E731
+    assert compare(in_order, right_one, P, (X,)).agrees
+    assert compare(in_order, lambda W, b, x: right_one(x, b, W), tuple(P.values()), (X,)).agrees
+    report = compare(in_order, lambda W, b, x: by_hand(x, b, W), P, (X,))
+    assert any("2 was left out" in one.sentence for one in report.diagnoses)
+    assert "sequences" not in str(report)  # there are rows here, and no steps
+    assert tr.derive(in_order, P, (X,)).run(data={"x": X[:2]}).loss < in_order(**P, x=X)
+    with pytest.raises(TypeError, match=r"Pass these as a tuple: data=\(b, x\)"):
+        compare(in_order, right_one, P, (X, X, X))
+
+
+def test_parameters_and_gradients_in_a_dataclass() -> None:
+    of_fields = lambda p: loss(vars(p))  # noqa: E731
+    assert compare(of_fields, lambda p: AsDataclass(**right()), AsDataclass(**P)).agrees
+    wrong = AsDataclass(right()["W"], 2 * right()["b"])
+    assert [row.verdict for row in compare(of_fields, wrong, AsDataclass(**P)).rows] == ["agrees", "differs"]
+
+
 def test_a_class_in_place_of_an_object_is_refused_by_name() -> None:
     assert "Returns is a class: give an object of it" in str(compare(loss, Returns, P))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,6 +66,37 @@ def test_it_is_the_loop(recorded: bool) -> None:
         assert np.array_equal(ys.data, expected_ys.data)
         for a, b in zip(gradients(ys, *leaves), gradients(expected_ys, *leaves)):
             np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+@dataclass(frozen=True)
+class Memory:
+    h: Any
+    c: Any
+
+
+def test_a_state_may_be_a_dataclass() -> None:
+    """Recorded, compiled and differentiated, with names of its parts; its hidden one is the part called h."""
+
+    def cell(x: Any, state: Memory) -> tuple[Any, Memory]:
+        c = 0.5 * state.c + np.tanh(x @ U)
+        return c, Memory(np.tanh(c + state.h @ W), c)
+
+    def pairs(x: Any, state: tuple[Any, Any]) -> tuple[Any, tuple[Any, Any]]:
+        y, after = cell(x, Memory(*state))
+        return y, (after.h, after.c)
+
+    start = tr.tensor(H0, requires_grad=True)
+    for one in (cell, tr.compile(cell)):
+        ys, last = tr.unroll(one, XS, Memory(start, H0))
+        expected_ys, expected = tr.unroll(pairs, XS, (start, H0))
+        assert type(last) is Memory
+        np.testing.assert_allclose(ys.data, expected_ys.data, rtol=1e-12)
+        for a, b in zip(gradients(last.h, start), gradients(expected[0], start)):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+    derivation = tr.derive(lambda p: np.sum(tr.unroll(cell, XS, Memory(p, H0))[1].h ** 2), H0)
+    assert "h_t = tanh(" in str(derivation) and "c_t = " in str(derivation)
+    changed = tr.grad(lambda state: np.sum(state.h * state.c))(Memory(XS[0], XS[1]))
+    assert np.array_equal(changed.h, XS[1]) and np.array_equal(changed.c, XS[0])
 
 
 @pytest.mark.parametrize("xs", [XS.tolist(), list(XS), tr.tensor(XS)], ids=["lists", "list of arrays", "tensor"])

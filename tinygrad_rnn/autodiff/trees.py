@@ -1,4 +1,4 @@
-"""Trees of arrays: nested tuples, lists, dicts and NamedTuples, taken apart and put together again.
+"""Trees of arrays: nested tuples, lists, dicts, NamedTuples and dataclasses, taken apart and put together again.
 
 An object of another class takes part through two methods: ``_tree_children()``, which returns its parts, and
 ``_tree_rebuild(parts)``, which makes such an object of new parts; and ``_tree_keys()``, if its parts have names.
@@ -6,6 +6,8 @@ An object of another class takes part through two methods: ``_tree_children()``,
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -18,7 +20,22 @@ def children(tree: Any) -> list[Any] | None:
         return [tree[key] for key in tree]
     if tree is None:
         return []
-    return list(tree._tree_children()) if hasattr(type(tree), "_tree_children") else None
+    kind = type(tree)
+    if hasattr(kind, "_tree_children"):
+        return list(tree._tree_children())
+    is_tree = hasattr(kind, "__dataclass_fields__") and not callable(tree)  # one that is called is a cell, a model
+    return [getattr(tree, name) for name in keys(tree)] if is_tree else None
+
+
+def keys(tree: Any) -> list[Any]:
+    """The keys of a tree's parts: those of a dict, the names of fields, or places."""
+    if isinstance(tree, dict):
+        return list(tree)
+    if hasattr(tree, "_tree_keys"):
+        return list(tree._tree_keys())
+    if hasattr(tree, "__dataclass_fields__"):
+        return [field.name for field in dataclasses.fields(tree)]
+    return list(getattr(tree, "_fields", range(len(children(tree) or ()))))
 
 
 def rebuild(tree: Any, parts: list[Any]) -> Any:
@@ -33,6 +50,11 @@ def rebuild(tree: Any, parts: list[Any]) -> Any:
         return tree._make(parts)
     if hasattr(tree, "_tree_rebuild"):
         return tree._tree_rebuild(parts)
+    if hasattr(tree, "__dataclass_fields__"):
+        new = copy.copy(tree)
+        for name, part in zip(keys(tree), parts):
+            object.__setattr__(new, name, part)  # frozen ones too
+        return new
     return type(tree)(parts)
 
 
@@ -54,10 +76,7 @@ def paths(tree: Any, prefix: str = "") -> Iterator[str]:
     if parts is None:
         yield prefix
         return
-    keys = tree if isinstance(tree, dict) else getattr(tree, "_fields", range(len(parts)))
-    if hasattr(tree, "_tree_keys"):
-        keys = tree._tree_keys()
-    for key, part in zip(keys, parts):
+    for key, part in zip(keys(tree), parts):
         yield from paths(part, f"{prefix}.{key}" if prefix else str(key))
 
 

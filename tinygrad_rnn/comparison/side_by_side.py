@@ -35,9 +35,9 @@ def compare(
     """Compare gradients derived by hand with autograd's, and report where they differ.
 
     Args:
-        autograd: the loss, as a function ``loss(parameters, *data)``, as a Module that returns it when called with the
-            data, or already recorded (a large one before its ``backward()``, or kept). Each may give the loss as one
-            number or as its terms, a list L_1, L_2, ... or a dict of terms by step.
+        autograd: the loss, as a function ``loss(parameters, *data)`` or ``loss(W, b, *data)``, as a Module that returns
+            it when called with the data, or already recorded (a large one before its ``backward()``, or kept). Each may
+            give the loss as one number or as its terms, a list L_1, L_2, ... or a dict of terms by step.
         manual: the gradients: a dict of arrays by parameter name (also PyTorch's), a tuple in the order of the
             parameters, a function ``manual(parameters, *data)`` that gives such, a module of ``tinygrad_rnn.manual``
             (one that derives a layer and no loss, as ``lstm`` and ``gru`` do, begins with ∂L_t/∂h_t as recorded), or

@@ -46,7 +46,7 @@ def unroll(
         xs: the inputs, (T, ...): an ndarray or a Tensor, or an object array of Scalars; ``xs[t-1]`` is the input at
             time step t. With a tuple, NamedTuple or dict of these, the cell gets a tuple, NamedTuple or dict. None for
             a cell without inputs, which then needs ``steps``.
-        state: the state before the first step, an array or a tuple, NamedTuple or dict of arrays. None for
+        state: the state before the first step, an array or a tuple, NamedTuple, dataclass or dict of arrays. None for
             ``cell.initial_state(x)``.
         steps: the number of steps; by default the length of ``xs``.
         reverse: go from the last step to the first; ``ys`` stays in the order of ``xs``, and so do the numbers of the

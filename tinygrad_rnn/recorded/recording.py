@@ -22,6 +22,7 @@ from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, paths, tree_map, unflatten
 from ..nn.module import Module
 from .landmarks import with_constants
+from .one_by_one import of_a_tree
 from .outside import data_outside, reading_others
 from .replay import Change, expanded, replaced_since, replay, run_again
 from .variables import Variables, noticing
@@ -234,8 +235,9 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     """Make a recording from any form of the autograd side.
 
     Args:
-        autograd: a function ``loss(parameters, *data)``; a Module that gives its loss when called with the data; or a
-            recorded loss. A loss may also be given as its terms: a list L_1, L_2, ..., or a dict of them by step.
+        autograd: a function ``loss(parameters, *data)`` or ``loss(W, b, *data)``; a Module that gives its loss when
+            called with the data; or a recorded loss. A loss may also be given as its terms: a list L_1, L_2, ..., or a
+            dict of them by step.
         parameters: for a function, their values, as a dict, NamedTuple or any tree of arrays, or the Module that it is
             called with; for a recorded loss, the leaves, as a dict or a Module (by default every leaf behind the loss,
             by name).
@@ -264,6 +266,7 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
             "compare: a loss function needs the values of its parameters: "
             "parameters={'W': W, 'b': b}, where loss(parameters) reads parameters['W']"
         )
+    autograd = of_a_tree(autograd, parameters, data)
     _check_arguments(autograd, len(data))
     plain = tree_map(lambda a: np.array(value_of(a), dtype=np.float64), parameters)
     tree = tree_map(lambda a: tensor(a, requires_grad=True), plain)

@@ -17,8 +17,9 @@ import numpy as np
 
 from ...autodiff.foreign import as_numpy
 from ...manual.lines import lines as lines_of_derivation
+from ...recorded.one_by_one import of_a_tree
 from ...recorded.recording import Recording
-from .forms import called_as_parameters, is_object, named_arguments, run_object, unpacked
+from .forms import called_as_parameters, is_object, run_object, unpacked
 from .one_layer import derives_a_layer, run_layer
 from .pytorch_names import translated
 
@@ -91,7 +92,7 @@ def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray
     """The manual side at given parameter values: a function is called, and a module of derivations is run."""
     if is_object(manual):
         return run_object(manual, recording.arguments(values), recording.data, list(recording.parameters))
-    if isinstance(manual, type):
+    if isinstance(manual, type) and inspect.isfunction(inspect.getattr_static(manual, "forward", None)):
         raise TypeError(f"{manual.__name__} is a class: give an object of it, or a function that returns gradients")
     if callable(getattr(manual, "forward", None)) and callable(getattr(manual, "backward", None)):
         parameters = _parameters_for(manual, recording, values)
@@ -103,18 +104,16 @@ def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray
     signature = inspect.signature(manual)
     if not signature.parameters:
         return manual()
-    by_name = named_arguments(manual, values, recording.data)
-    if by_name is not None:
-        return manual(**by_name)
     arguments = (recording.arguments(values), *recording.data)
+    function = of_a_tree(manual, arguments[0], recording.data)
     try:
-        signature.bind(*arguments)
+        inspect.signature(function).bind(*arguments)
     except TypeError:
         raise TypeError(
             f"it takes {', '.join(signature.parameters)}, and is called as manual(parameters, *data), with "
             f"{len(recording.data)} of data. If it knows the parameters, pass the gradients that it returns"
         ) from None
-    return manual(*arguments)
+    return function(*arguments)
 
 
 def _parameters_for(module: Any, recording: Recording, values: Mapping[str, np.ndarray]) -> Any:

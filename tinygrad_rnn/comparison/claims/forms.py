@@ -101,22 +101,6 @@ def _spelling(name: str) -> str:
     return name.replace("_", "").casefold()
 
 
-def named_arguments(manual: Any, values: Mapping[str, np.ndarray], data: tuple[Any, ...]) -> dict[str, Any] | None:
-    """The arguments of a function that takes each parameter by its name, and then the data; None if it doesn't.
-
-    Example:
-        >>> named_arguments(lambda b, W, x: W @ x + b, {"W": 1.0, "b": 2.0}, (3.0,))
-        {'b': 2.0, 'W': 1.0, 'x': 3.0}
-    """
-    short = {name.rpartition(".")[2]: value for name, value in values.items()}
-    wanted = list(inspect.signature(manual).parameters)
-    others = [name for name in wanted if name not in short]
-    if len(short) < len(values) or len(values) < 2 or not short.keys() <= set(wanted) or len(others) != len(data):
-        return None
-    given = dict(zip(others, data))
-    return {name: short[name] if name in short else given[name] for name in wanted}
-
-
 def is_object(manual: Any) -> bool:
     """Return True for an object with ``forward`` and ``backward`` that is no module of derivations."""
     has_both = callable(getattr(manual, "forward", None)) and callable(getattr(manual, "backward", None))

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...autodiff.errors import CannotCompile, here
 from ...autodiff.scope import context, of_loop, scope
-from ...autodiff.trees import leaves, tree_map, unflatten
+from ...autodiff.trees import keys, leaves, tree_map, unflatten
 from ..graph.trace import recorded, tracer
 from ..graph.values import new_input
 from ..guards.side_effects import alike_each_time
@@ -84,8 +84,8 @@ def _written_out(cell: Callable[..., Any], xs: Any, state: Any, steps: int, reve
 
 
 def _names(state: Any, count: int) -> list[str]:
-    fields = getattr(state, "_fields", ())
-    return list(fields) if len(fields) == count else [""] * count
+    names = [] if isinstance(state, (dict, list)) else [key for key in keys(state) if isinstance(key, str)]
+    return names if len(names) == count else [""] * count
 
 
 def _first_step_apart(

@@ -19,6 +19,7 @@ from ...autodiff.trees import leaves, paths, tree_map, unflatten
 from ...nn.module import Module
 from ...nn.recurrent import Recurrent
 from ...nn.unroll import unroll
+from ...recorded.one_by_one import of_a_tree
 from ...recorded.outside import data_outside, reading_others
 from ...recorded.recording import Recording, record
 from ..equations.expressions import ARRIVING
@@ -33,6 +34,7 @@ def taken_in(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Ten
     data = tuple(data)
     if not callable(loss) or isinstance(loss, Tensor):
         return _record(loss, parameters, data), {}, {}
+    loss = of_a_tree(loss, parameters, data)
     outside = data_outside(loss, parameters, data)
     names = _argument_names(loss, isinstance(loss, Module) and parameters is None, len(data))
     everything, called = (*data, *outside.values()), [*names, *outside]

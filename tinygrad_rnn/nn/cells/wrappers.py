@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...autodiff import scope
-from ...autodiff.trees import children, leaves, paths, tree_map, unflatten
+from ...autodiff.trees import children, keys, leaves, paths, rebuild, tree_map, unflatten
 from .. import init
 from ..layers import Dropout, LayerNorm, probability
 from ..unroll import Noisy, initial_state_of, one_step, state_names
@@ -329,13 +329,12 @@ def on_hidden(f: Callable[[Any], Any], state: Any) -> Any:
     """
     if children(state) is None:
         return f(state)
-    if isinstance(state, dict) and "h" in state:
-        return {**state, "h": f(state["h"])}
-    if "h" in getattr(state, "_fields", ()):
-        return state._replace(h=f(state.h))
+    parts = children(state) or []
+    if "h" in keys(state):
+        return rebuild(state, [f(part) if key == "h" else part for key, part in zip(keys(state), parts)])
     raise TypeError(
-        f"which component of a state ({', '.join(state_names(state))}) is the hidden one? Make the state a NamedTuple "
-        "or a dict in which it is called h; in a StackedCell, wrap each cell by itself"
+        f"which component of a state ({', '.join(state_names(state))}) is the hidden one? Make the state a NamedTuple, "
+        "a dataclass or a dict in which it is called h; in a StackedCell, wrap each cell by itself"
     )
 
 
