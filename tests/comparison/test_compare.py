@@ -207,6 +207,26 @@ def test_a_gradient_whose_terms_cancel_agrees_if_only_rounding_is_left():
     assert not compare(loss, {"w": np.array(1e-3)}, params).agrees
 
 
+@pytest.mark.parametrize("batch", [(), (5,)])
+def test_gradients_that_are_zero_but_for_rounding_agree(batch):
+    """As those of a sum of probabilities; but a small gradient is none that is zero."""
+    x, w = np.random.default_rng(0).normal(size=(*batch, 3)), np.random.default_rng(1).normal(size=(3, 4))
+
+    def by_hand(p):
+        y = np.exp(x @ p["w"]) / np.sum(np.exp(x @ p["w"]), axis=-1, keepdims=True)
+        d = y - y * np.sum(y, axis=-1, keepdims=True)
+        return {"w": x.T @ d if batch else np.outer(x, d)}
+
+    probabilities = lambda p: np.sum(tr.softmax(x @ p["w"]))  # noqa: E731
+    assert compare(probabilities, by_hand, {"w": w}).agrees
+    assert not compare(probabilities, {"w": by_hand({"w": w})["w"] + 1e-12}, {"w": w}).agrees
+    assert tr.derive(probabilities, {"w": w}).run({"w": 2 * w}).gradients["w"] == pytest.approx(0, abs=1e-14)
+
+    far = lambda p: 1 + np.sum(np.tanh(1e-9 * np.tanh(1e-9 * p["w"])))  # noqa: E731
+    small = np.full((3, 4), 1e-18)
+    assert compare(far, {"w": small}, {"w": w}).agrees and not compare(far, {"w": 2 * small}, {"w": w}).agrees
+
+
 def test_gradients_from_pytorch_are_taken_as_arrays():
     torch = pytest.importorskip("torch")
     w = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)

@@ -14,6 +14,7 @@ from ..derivation.derivation import Derivation
 from ..recorded.contributions import contributions_by_step
 from ..recorded.outside import data_outside, has_attributes, reading_others
 from ..recorded.recording import Recording, record
+from ..recorded.rounding import rounded
 from .claims.claims import Claims, read_claims
 from .deriving import derived
 from .measures import Tolerance, angle, distance, first_nan
@@ -118,10 +119,10 @@ def _forgiven(recording: Recording, rows: list[Row], tolerance: float) -> list[R
         return rows
     found = contributions_by_step(recording.loss, recording.parameters)
 
-    def is_rounding(row: Row) -> bool:
-        if row.verdict != DIFFERS or row.absolute is None or row.manual is None:
-            return False
-        eps = max(float(np.finfo(g.dtype).eps) for g in (row.autograd, row.manual))
-        return row.absolute <= min(tolerance, 100 * eps) * found[row.name].magnitude
+    def cancels(row: Row) -> bool:
+        eps = max(float(np.finfo(g.dtype).eps) for g in (row.autograd, row.manual) if g is not None)
+        return (row.absolute or 0.0) <= min(tolerance, 100 * eps) * found[row.name].magnitude
 
-    return [replace(row, verdict=AGREES) if is_rounding(row) else row for row in rows]
+    apart = {row.name: row.absolute or 0.0 for row in rows if row.verdict == DIFFERS and not cancels(row)}
+    left = apart.keys() - rounded(recording, apart)
+    return [replace(row, verdict=AGREES) if row.verdict == DIFFERS and row.name not in left else row for row in rows]

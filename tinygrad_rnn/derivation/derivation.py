@@ -28,7 +28,7 @@ from .equations.parts import moves, parts
 from .equations.quantities import Quantity
 from .reading.forward import read_forward
 from .reading.taking_in import arrays_by_name, taken_in, with_other_arrays
-from .running.checking import WrongDerivation, differences, tolerance_of
+from .running.checking import WrongDerivation, differences, tolerance_of, wrong_gradients
 from .running.evaluate import Values, evaluate
 from .running.generated import Run, function_of
 from .worksheets.worksheet import Worksheet
@@ -264,9 +264,7 @@ class Derivation:
         else:
             (function,) = reading_others([recording.function], recording.others(all_data))
             arguments = recording.arguments(values), all_data[: len(recording.data)]
-            gradients = record(function, *arguments).gradients()
-            errors = differences(found.gradients, gradients)
-            wrong = [name for name in errors if errors[name] > max(1e-6, tolerance_of(found.gradients[name]))]
+            wrong = wrong_gradients(found.gradients, record(function, *arguments), 1e-6)
             if not wrong:
                 return
             differs = f"autograd finds another gradient of {', '.join(wrong)} than the lines"
@@ -335,14 +333,11 @@ class Derivation:
         """
         with contextlib.suppress(NotWritable):
             _ = self._program  # which is compared with the lines
-        mine, right = self.gradients(self._values), self.recording.gradients()
-        for name, error in differences(mine, right).items():
-            if error > tolerance_of(right[name]) and np.all(np.isfinite(right[name])):
-                raise WrongDerivation(
-                    f"derive: the line dL/d{self.names[name]} gives another gradient than autograd (relative "
-                    f"difference {error:.1e}). This is a fault in the derivation, which must not be trusted; please "
-                    "report it."
-                )
+        for name, error in wrong_gradients(self.gradients(self._values), self.recording).items():
+            raise WrongDerivation(
+                f"derive: the line dL/d{self.names[name]} gives another gradient than autograd (relative difference "
+                f"{error:.1e}). This is a fault in the derivation, which must not be trusted; please report it."
+            )
 
     def in_style(self, style: str | None = None, products: str | None = None) -> Derivation:
         """Return the same derivation with its gradients written in another way.

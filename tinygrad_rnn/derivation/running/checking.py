@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ...recorded.recording import Recording
+from ...recorded.rounding import rounded
+
 
 class WrongDerivation(AssertionError):
     """The error for a derivation whose lines don't give autograd's gradients: a fault of this package."""
@@ -20,6 +23,24 @@ def differences(mine: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray])
         difference = np.abs(np.nan_to_num(mine[name]) - np.nan_to_num(value))
         found[name] = float(np.max(difference, initial=0.0)) / max(sizes[name], least)
     return found
+
+
+def wrong_gradients(mine: Mapping[str, np.ndarray], right: Recording, least: float = 0.0) -> dict[str, float]:
+    """The gradients that differ from autograd's by more than rounding, and by how much.
+
+    Args:
+        mine: the gradients, by parameter.
+        right: the recording, which has autograd's.
+        least: the relative difference that is allowed at least.
+    """
+    gradients = right.gradients()
+    errors = {
+        name: error
+        for name, error in differences(mine, gradients).items()
+        if error > max(least, tolerance_of(gradients[name])) and np.all(np.isfinite(gradients[name]))
+    }
+    apart = {name: float(np.max(np.abs(mine[name] - gradients[name]))) for name in errors}
+    return {name: errors[name] for name in errors.keys() - rounded(right, apart)}
 
 
 def tolerance_of(gradient: np.ndarray) -> float:
