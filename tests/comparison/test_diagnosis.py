@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tests.comparison.planted.everything import NETWORKS
 from tinygrad_rnn import nn
 from tinygrad_rnn.comparison import compare
 from tinygrad_rnn.manual import worked_example
@@ -387,6 +388,23 @@ def test_a_letter_that_the_users_code_does_not_have_is_explained():
     wrong = {**right, "U": ((1 - gates) * new).T @ xs}
     (found,) = diagnoses(loss, wrong, p, ())
     assert found.sentence.endswith("left out. Here Δ_t = ∂L/∂(U x_t), v_t = tanh(V x_t), u_t = σ(U x_t).")
+
+
+def test_the_letter_of_a_number_is_explained_and_none_by_what_it_is_at_one_step_alone():
+    p, xs, kept = weights(U=(d, n), W=(d, d)), XS[:3, 0], np.array([1.0, 0.0, 1.0])
+
+    def loss(p):
+        h, total = np.zeros(d), 0.0
+        for x, is_kept in zip(xs, kept):
+            h = np.tanh(p["U"] @ x + p["W"] @ h)
+            total = total + is_kept * np.sum(h**2)
+        return total / np.sum(kept)
+
+    wrong = {name: g * np.sum(kept) / len(xs) for name, g in tr.grad(loss)(p).items()}
+    (found,) = diagnoses(loss, wrong, p, ())
+    assert f"divided by {len(xs)} instead of l. Here l = sum(" in found.sentence
+    (found,) = NETWORKS["pooled in two directions"].compare("1/T of the mean left out").diagnoses
+    assert found.sentence.endswith("Here v = Σ_t u_t.")  # u_1 = [f_1, b_T], u_2 = [f_2, b_3], ...
 
 
 def test_the_report_prints_the_sentences():

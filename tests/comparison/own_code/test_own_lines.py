@@ -187,6 +187,23 @@ def test_a_mistake_in_what_is_returned_is_told_as_such():
     assert any("what is returned is wrong" in note for note in report.notes)
 
 
+def test_a_step_within_a_function_that_gives_what_is_right_is_not_suspect():
+    """A softmax subtracts the largest number first, which the derivation doesn't."""
+    helper = """
+def moved(a):
+    shifted = a - a.max(axis=1, keepdims=True)
+    return shifted + a.max(axis=1, keepdims=True)
+"""
+    right = 'c[t] = np.tanh(xs[t - 1] @ p["U"] + h[t - 1] @ p["W"] + p["b"])'
+    one = 'c[t] = np.tanh(moved(xs[t - 1] @ p["U"] + h[t - 1] @ p["W"] + p["b"]))'
+    for new in (one, f"{one.replace('c[t]', 'c[t], x')}, xs[t - 1]"):  # the second assigns two right values
+        given = helper + IN_A_LOOP.replace(right, new)
+        wrong = given.replace("dz = 0.2 * dh * slope", "dz = np.clip(0.2 * dh * slope, -0.01, 0.01) + 0.001 * dh**3")
+        report = tr.compare(loss, made(wrong), PARAMETERS, (XS, YS), seconds=2)
+        said = [one for one in report.sentences() if ("line " in one and "of by_hand" in one) or "of moved" in one]
+        assert said and all("0.001 * dh**3" in one for one in said), said
+
+
 def test_arrays_have_no_lines():
     by_hand = made(IN_A_LOOP.replace("dz = 0.2 * dh * slope", "dz = 0.2 * np.sin(dh) * slope"))
     report = tr.compare(loss, by_hand(PARAMETERS, XS, YS), PARAMETERS, (XS, YS), seconds=3)

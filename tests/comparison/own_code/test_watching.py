@@ -235,3 +235,19 @@ def test_an_object_s_attributes_are_read_in_inner_functions_too():
     first = run.__code__.co_firstlineno
     assert all("self.w" in reads[first + k].reads for k in (1, 2, 3))
     assert [one.name for one in watched(lambda: run(layer)).assigned] == ["listed[0]", "listed[1]", "called", "summed"]
+
+
+def test_what_a_function_returns_is_read_by_the_statement_that_calls_it():
+    def softmax(z):
+        e = np.exp(z - z.max())
+        return e / e.sum()
+
+    def run():
+        total = 1.0
+        p = [softmax(one) for one in (X, 2 * X)]
+        q = total * X
+        return p, q
+
+    of = watched(run).assigned
+    reads = {one.name: {of[i].place.variable for i in one.reads} for one in of}
+    assert "e" in reads["p[0]"] & reads["p[1]"] and reads["q"] == {"total"}

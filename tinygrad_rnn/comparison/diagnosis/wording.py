@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...derivation.backward.names import LETTERS
+from ...derivation.backward.names import LETTERS as OF_ARRAYS
 from ...derivation.edits.edits import Edit
 from ...derivation.edits.of_terms import LEFT_OUT, OTHER_SIGN
 from ...derivation.equations.expressions import Expression, Number, Reference
 from ...derivation.equations.lines import Line
 from ...derivation.equations.parts import parts, replaced
-from ...derivation.equations.quantities import Quantity
+from ...derivation.equations.quantities import Equation, Quantity
 from ...derivation.writing.writer import TextWriter
 from ..report import Diagnosis
 
+LETTERS = OF_ARRAYS + "l"  # of the derivation's own; l is a number
 LONGEST_MEANING = 150  # characters; what is longer explains nothing
 
 
@@ -52,7 +53,7 @@ class Words:
         for edit in edits:
             for quantity in (edit.line.quantity, *_read(edit.line.expression), *_read(edit.expression)):
                 value = _source(quantity)
-                if value is None or not _is_letter(value, self.letters):
+                if value is None or not _is_letter(value, self.letters) or not _has_usual(value):
                     continue
                 meaning = self.writer.write(_written_out(value))
                 if quantity.letter.base == "delta":
@@ -101,9 +102,18 @@ def _written_out(value: Quantity, levels: int = 3) -> Expression:
     """The definition of a value, with those of other unnamed values of the same step in their places."""
 
     def definition(part: Expression) -> Expression | None:
-        if levels and isinstance(part, Reference) and part.shift == 0 and _is_letter(part.quantity, LETTERS + "a"):
-            return _written_out(part.quantity, levels - 1)
+        if levels and isinstance(part, Reference) and part.shift == 0 and _is_letter(part.quantity, OF_ARRAYS + "a"):
+            return _written_out(part.quantity, levels - 1) if _has_usual(part.quantity) else None
         return None
 
-    usual = max(value.equations, key=lambda equation: len(equation.steps))  # that of the first step may be another
-    return replaced(usual.expression, definition)
+    return replaced(_usual(value).expression, definition)
+
+
+def _usual(value: Quantity) -> Equation:
+    """The equation of a value at most steps: that of the first may be another."""
+    return max(value.equations, key=lambda equation: len(equation.steps))
+
+
+def _has_usual(value: Quantity) -> bool:
+    """Return False for a value that each step computes in a way of its own."""
+    return len(value.equations) == 1 or len(_usual(value).steps) > 1

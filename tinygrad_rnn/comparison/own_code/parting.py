@@ -101,8 +101,9 @@ class OwnCode:
         for j, line in enumerate(lines):  # of a line that assigns several: a step on the way to what is right
             if line in several & right_lines and j not in passed_on and j not in self.returned:
                 accepted[j] = True
+        mixed = several & {line for line, is_known in zip(lines, known) if is_known is False}
         for i in reversed(range(len(self.assigned))):
-            is_read = lines[i] not in several  # else it may be for what else the line assigns
+            is_read = lines[i] not in mixed  # else it may be for what else the line assigns
             if is_read and (known[i] or (accepted[i] and known[i] is False)):
                 for j in self.assigned[i].reads:  # another form of what the derivation has: something right comes of it
                     if self.assigned[j].is_whole and known[j] is False:

@@ -115,6 +115,7 @@ class _Call:
         known: the numbers in its variables, as they were last seen.
         objects: the variables themselves, as they were last seen.
         latest: the last value of each part of each variable, by its number.
+        handed: the numbers of what functions could return that it called since then.
     """
 
     code: CodeType
@@ -125,6 +126,7 @@ class _Call:
     objects: dict[str, Any]
     read: set[str] = dataclasses.field(default_factory=set)
     latest: Latest = dataclasses.field(default_factory=dict)
+    handed: dict[int, None] = dataclasses.field(default_factory=dict)
 
 
 class _Watch:
@@ -164,10 +166,14 @@ class _Watch:
             changes = self._changes(frame, call, used, within or ())
             if not within and (changes or call.start in where_statements_end(frame.f_code)):
                 call.read.clear()
+                call.handed.clear()
         if event == "return":
             if frame.f_code is call.code:
                 call.read |= used_by_line(call.code).get(frame.f_lineno, Used()).reads
-                self.returned += self._readable(call)
+                returned = self._readable(call)
+                self.returned += returned
+                if frame.f_back in self.calls:
+                    self.calls[frame.f_back].handed.update(dict.fromkeys(returned))
             del self.calls[frame]
         call.start = frame.f_lasti
         call.line = frame.f_lineno
@@ -208,7 +214,7 @@ class _Watch:
     def _readable(self, call: _Call, but: str = "") -> tuple[int, ...]:
         """The numbers of the values that could be read; not those of the variable that is assigned."""
         parts = (self._latest(call, name).get(name, {}) for name in call.read if name != but)
-        return tuple(i for part in parts for i in part.values())
+        return (*(i for part in parts for i in part.values()), *call.handed)
 
     def _keep(self, call: _Call, one: Assigned) -> None:
         latest = self._latest(call, one.place.variable).setdefault(one.place.variable, {})

@@ -5,13 +5,12 @@ Each says how it runs (``runs``) and how it is written (``written``); derivation
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..equations.expressions import Apply, Constant, During, Expression, Reference, setting_key, settled
+from ..equations.expressions import Constant, During, Expression, Reference
 from ..equations.parts import is_derivative, parts, substituted
 from ..running.evaluate import compiled
 
@@ -278,125 +277,3 @@ class Mask(Constant):
     def written(self, writer: Any) -> tuple[str, int]:
         """Its name."""
         return self.name, 4
-
-
-class PutInTurn(Expression):
-    """Rows put into their places step by step, each overwriting what came before.
-
-    Args:
-        row: the row in its place.
-        beside: what each step adds besides.
-        onto: the values before the first step.
-        steps: the steps, in their order.
-        is_first: whether a step puts its row before it adds the other term.
-        by_instance: whether all steps of an instance are put before those of the next one.
-        after: a row that is put when the steps are over; None if there is none.
-    """
-
-    def __init__(
-        self,
-        row: Expression,
-        beside: Expression,
-        onto: Expression,
-        steps: tuple[int, ...],
-        is_first: bool = False,
-        after: Expression | None = None,
-        by_instance: bool = False,
-    ) -> None:
-        self.operands = (row, beside, onto) if after is None else (row, beside, onto, after)
-        self.shape, self.steps, self.is_first, self.by_instance = row.shape, steps, is_first, by_instance
-        self.details = steps, is_first, by_instance
-
-    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """Other rows."""
-        row, beside, onto, *after = operands
-        last = after[0] if after else None
-        return PutInTurn(row, beside, onto, self.steps, self.is_first, last, self.by_instance)
-
-    def written(self, writer: Any) -> tuple[str, int]:
-        """The values that are overwritten, and the rows."""
-        row, beside, onto, *after = map(writer.write, self.operands)
-        under = " + ".join(text for text in (onto, beside) if text != "0") or "0"
-        return f"overwritten({', '.join([under, row, *after])})", 4
-
-    def runs(self) -> Callable[[Any, Any], Any]:
-        """The function that computes it in a run."""
-        row, *after = map(_putting, (self.operands[0], *self.operands[3:]))
-        beside, onto = map(compiled, self.operands[1:3])
-        steps, shape, is_first, by_instance = self.steps, self.shape, self.is_first, self.by_instance
-        instances = range(self.operands[0].operands[0].shape[0]) if by_instance else ()
-
-        def put(run: Any, t: Any) -> Any:
-            result = np.zeros(shape) + onto(run, t)
-            for n, s in itertools.product(instances, steps):
-                row(result, run, s, n)
-            for s in steps if not by_instance else ():
-                result += 0 if is_first else beside(run, s)
-                row(result, run, s)
-                result += beside(run, s) if is_first else 0
-            for last in after:
-                last(result, run, t)
-            return result
-
-        return put
-
-
-def _putting(row: Expression) -> Callable[..., None]:
-    """The function that assigns rows to their places in an array; of one instance, if that is given."""
-    values = list(map(compiled, row.operands))
-
-    def assign(result: np.ndarray, run: Any, t: Any, n: int | None = None) -> None:
-        assert isinstance(row, Apply)
-        piece, *places = (value(run, t) for value in values)
-        (index,) = settled(row.settings["indices"], t, [piece, *places])
-        result[index if n is None else index[n]] = piece if n is None else piece[n]
-
-    return assign
-
-
-class Put(Expression):
-    """Rows put into their places, but not added up."""
-
-    def __init__(self, of: Apply, how: str) -> None:
-        self.of, self.how = of, how
-        self.operands = of.operands
-        self.shape, self.dtype = of.shape, of.dtype
-        self.details = how, setting_key(of.settings)
-
-    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """Another expression, put in the same way."""
-        return Put(self.of.with_operands(operands), self.how)  # type: ignore[arg-type]
-
-    def written(self, writer: Any) -> tuple[str, int]:
-        """The text of the value and the way it is put."""
-        return f"put({writer.write(self.of)}, {self.how})", 4
-
-    def runs(self) -> Callable[[Any, Any], Any]:
-        """The function that computes it in a run."""
-        pieces, how, shape = list(map(compiled, self.operands)), self.how, self.shape
-
-        def put(run: Any, t: Any) -> Any:
-            piece, place, *others = (np.asarray(part(run, t)) for part in pieces)
-            if others or place.dtype.kind not in "iu":
-                raise ValueError("put: one index")
-            result = np.zeros(shape)
-            if how == "last":
-                result[place] = piece
-            elif how == "first":
-                result[place[::-1]] = piece[::-1]
-            elif how == "each":
-                for here, rows in zip(place, piece):
-                    result[here] += rows
-            elif how.startswith("shifted"):
-                np.add.at(result, np.roll(place, -int(how.split()[1])), piece)
-            else:
-                np.add.at(result, place, piece)
-                if how == "all":
-                    result = np.zeros(shape) + result.sum(axis=0)
-                else:
-                    there = np.any(piece.reshape(len(place), -1) != 0, axis=1)
-                    count = np.maximum(np.bincount(place[there], minlength=shape[0]), 1)
-                    result = result / count.reshape(-1, *[1] * (len(shape) - 1))
-            return result
-
-        return put

@@ -157,7 +157,9 @@ def _other_slopes(group: Expression, source: Reference, hand: Hand) -> Found:
             apply(np.greater, y, Number(0.0)),
             over(ONE, group) if y is source else None, times(group, group) if y is source else None,
         ):  # fmt: skip
-            if form is not None:
+            if form == times(group, group):
+                yield form, "{} was taken twice", (group,)
+            elif form is not None:
                 at_argument = ", at the pre-activation," if y is argument else ""
                 yield form, f"{{}}{at_argument} stands where {{}} belongs", (form, group)
     for other in hand.like(source):
@@ -211,7 +213,7 @@ def factors_too_many(part: Expression, line: Line, hand: Hand) -> Found:
                 if not reads_derivatives(inner):  # a penalty that isn't averaged
                     grown = again(times(Number(size), inner))
                     yield with_operand(part, i, grown), "the term {} was taken {} times", (inner, Number(size))
-            for factor in (*map(Number, hand.rates), *_factors_at_hand(part, line, hand)):
+            for factor in (*map(Number, hand.rates), *_factors_at_hand(part, hand, _shift_of(line))):
                 yield (
                     with_operand(part, i, again(times(inner, factor))),
                     "{} is a factor too many of the term {}",
@@ -219,12 +221,17 @@ def factors_too_many(part: Expression, line: Line, hand: Hand) -> Found:
                 )
     elif isinstance(part, Reference) and (part.quantity.adjoint_of is not None or line.kind == "gradient"):
         beside = part.quantity.adjoint_of is None and part.shift is not None  # f_t c_{t-1} for c_{t-1}
-        for factor in _factors_at_hand(part, line, hand, 0 if beside else part.shift):
-            yield times(part, factor), "{} is a factor too many of {}", (factor, part)
+        of_line = _shift_of(line) if part.shift is None else part.shift  # ∂L/∂z times a value of each step, or times p
+        for shift in (0,) if beside else dict.fromkeys((of_line, part.shift)):
+            for factor in _factors_at_hand(part, hand, shift):
+                yield times(part, factor), "{} is a factor too many of {}", (factor, part)
 
 
-def _factors_at_hand(part: Expression, line: Line, hand: Hand, shift: int | None = None) -> Iterator[Expression]:
-    shift = (0 if line.steps else None) if shift is None else shift
+def _shift_of(line: Line) -> int | None:
+    return 0 if line.steps else None
+
+
+def _factors_at_hand(part: Expression, hand: Hand, shift: int | None) -> Iterator[Expression]:
     for value in (*hand.values(part.shape, shift), *hand.scalars(shift)):
         yield from (value, one_minus(value))
         if not isinstance(value, Data):
@@ -319,9 +326,9 @@ def softmaxes(part: Expression, line: Line, hand: Hand) -> Found:
 
 def lines_times_something(part: Expression, line: Line, hand: Hand) -> Found:
     """A wrong additional factor of a whole line, or a divisor."""
-    for factor in _factors_at_hand(part, line, hand):
+    shift = _shift_of(line)
+    for factor in _factors_at_hand(part, hand, shift):
         yield times(part, factor), "{} is a factor too many", (factor,)
-    shift = 0 if line.steps else None
     for value in (*hand.values(part.shape, shift), *hand.scalars(shift)):
         square = apply(elementwise.square, value)
         yield times(part, square), "{} is a factor too many", (square,)

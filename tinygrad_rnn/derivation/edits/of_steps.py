@@ -31,8 +31,9 @@ from ..equations.parts import applies, is_derivative, parts, replaced, substitut
 from ..equations.recognising import meaning
 from .found import Found, instead
 from .hand import Hand
-from .misplaced import Elsewhere, Mask, Moved, Put, PutInTurn, Rolled, Row
+from .misplaced import Elsewhere, Mask, Moved, Rolled, Row
 from .of_uses import Switched
+from .putting import Put, PutAtOnce, PutInTurn
 
 LONGEST_PIECE = 4
 OTHERWISE_PUT = {
@@ -377,6 +378,10 @@ def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
         if not isinstance(term, Sum):
             continue
         of_a_step = term.inner.operands if is_sum(term.inner) else term.operands
+        if all(_puts_one(row) and row.operands[0].ndim > 1 for row in of_a_step):  # array[y] += rows, of (B, T)
+            for by_instance in (True, False)[: len(of_a_step)]:
+                at_once = total([*terms[:i], PutAtOnce(of_a_step, term.steps, by_instance), *terms[i + 1 :]])
+                yield at_once, "= for +=, all at once: a place that comes again is overwritten, in {}", (term,)
         for j, row in enumerate(of_a_step):
             if _puts_one(row):
                 beside, onto = (
@@ -384,10 +389,6 @@ def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
                     for others, k in ((of_a_step, j), (terms, i))
                 )
                 others = [other for other in terms if other is not term and _puts_one(other)]
-                if row.operands[0].ndim > 1 and len(of_a_step) == 1 and not others:  # array[y] += rows, of (B, T)
-                    new = PutInTurn(row, beside, onto, term.steps, by_instance=True)
-                    what = "= for +=, one instance after the other: a place that comes again is overwritten, in {}"
-                    yield new, what, (term,)
                 cuts = [0, *(k + 1 for k, t in enumerate(term.steps[:-1]) if t in hand.ends_of_pieces), len(term.steps)]
                 each = tuple(t for a, b in itertools.pairwise(cuts) for t in term.steps[a:b][::-1])
                 turns = ((term.steps, ""), (term.steps[::-1], ", from the last step to the first"))
