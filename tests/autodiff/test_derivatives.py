@@ -402,3 +402,11 @@ def test_gradcheck_names_the_parameter_of_a_model() -> None:
 
     with pytest.raises(tr.GradientError, match=r"input 0\.layers\.0\.W, element \[0, 0\]"):
         tr.gradcheck(wrong, [model])
+
+
+@pytest.mark.parametrize("forward", [lambda x: x, lambda x: np.stack([x, x]), lambda x: (x,), lambda x: [x, x]])
+def test_a_custom_vjp_forward_returns_a_pair(forward: Any) -> None:
+    own = tr.custom_vjp(lambda x: x)
+    own.defvjp(forward, lambda _, g: (g,))
+    with pytest.raises(TypeError, match=r"forward must return \(result, residuals\), a tuple of two"):
+        tr.grad(own)(1.0)

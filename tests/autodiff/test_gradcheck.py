@@ -118,3 +118,11 @@ def test_the_referees_agree_with_calculus() -> None:
         assert np.allclose(da, np.exp(a) * b**3, rtol=tolerance)
         assert np.allclose(db, np.exp(a) * 3 * b**2, rtol=tolerance)
     assert a.tolist() == [0.1, 2.0]
+
+
+@pytest.mark.parametrize("slope", [1.0, 1.01])
+def test_a_gradient_of_ones_own_is_checked_backward_though_it_has_no_forward_mode(slope: float) -> None:
+    own = tr.custom_vjp(np.tanh)
+    own.defvjp(lambda x: (np.tanh(x), np.tanh(x)), lambda y, g: (slope * g * (1 - y**2),))
+    assert tr.gradcheck(own, [x], raise_exception=False) == (slope == 1)
+    assert tr.gradcheck(lambda x, w: own(x * w), [x, 2 * x], raise_exception=False) == (slope == 1)

@@ -198,3 +198,10 @@ def test_gradient_penalty_of_a_recurrent_cell() -> None:
 
 def test_grad_of_int_argument_is_a_float() -> None:
     assert tr.grad(lambda a: a * a)(3) == 6.0
+
+
+@pytest.mark.parametrize("transform", [tr.grad, tr.value_and_grad, tr.jacobian, tr.hessian])
+@pytest.mark.parametrize("argnums", [1, -2, (0, 1)])
+def test_argnums_that_the_call_does_not_have(transform: Any, argnums: Any) -> None:
+    with pytest.raises(IndexError, match=r"argnums=.*: positional arguments count from 0, and this call has 1"):
+        transform(np.sum, argnums)(x)

@@ -160,6 +160,7 @@ def test_without_a_loss_it_is_held_against_the_worked_example(here, capsys):
         ("by_hand = 3", 2, "is a int, not a function"),
         ("import nothing_here", 2, "importing mine.py failed: ModuleNotFoundError"),
         ("def by_hand(p, xs, y): raise ValueError('oh')", 1, "the manual function raised ValueError: oh"),
+        ("def by_hand(p): ...", 2, "too many positional arguments). If it derives a network of yours, add its loss"),
         ("def by_hand(p): ...\ndef loss(p): ...", 2, "no 'parameters'"),
         ("def by_hand(p): ...\ndef loss(p): return 'x'\nparameters = {'w': 1.0}", 2, "depends on nothing"),
     ],

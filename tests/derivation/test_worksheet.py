@@ -388,3 +388,9 @@ def test_slips_with_vectors_as_columns_are_named_in_columns():
     assert "h_t" in mark.sentence and "belongs" in mark.sentence
     (mark,) = sheet.check({"dL/dW": "sum(h[t - 1] @ delta[t].T for t in range(1, T + 1))"})
     assert "transposed" in mark.sentence
+
+
+@pytest.mark.parametrize("answer", ["x_t.T @ delta_t", "np.outer(h_t, Δ_t)", "h[t]"])
+def test_a_step_in_a_line_that_stands_once_is_told_to_be_summed_over(answer: str) -> None:
+    mark = ELMAN.worksheet(["dL/dW"]).check({"dL/dW": answer}).of("dL/dW")
+    assert "there is no t here: the line stands once, write sum(... for t in range(1, T + 1))" in mark.sentence

@@ -151,8 +151,12 @@ def test_wrong_layers_are_refused() -> None:
         nn.Recurrent(lambda n: nn.RNNCell(n, D))
     with pytest.raises(ValueError, match="at least one layer"):
         nn.Recurrent([])
-    with pytest.raises(ValueError, match="num_layers is 1 or more"):
-        nn.GRU(N, D, 0)
+    for num_layers in (0, 1.5):
+        with pytest.raises(ValueError, match=f"num_layers is a whole number, 1 or more, not {num_layers}"):
+            nn.GRU(N, D, num_layers)
+    for sizes in ((3.0, D), ("3", D), (N, 4.0)):
+        with pytest.raises(TypeError, match=r"a cell's sizes are whole numbers: .* the shape "):
+            nn.GRU(*sizes)
     with pytest.raises(ValueError, match="sizes are 1 or more"):
         nn.GRU(N, 0)
     with pytest.raises(ValueError, match=r"x has shape \(5, 20\). RNN takes .* are x\[\.\.\., None\]"):

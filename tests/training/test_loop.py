@@ -113,7 +113,7 @@ def test_the_carried_state_holds_no_graph() -> None:
     [
         ({"steps": 4}, 4, "4 steps are done"),
         ({"epochs": 2}, 6, "2 epochs are done"),
-        ({"steps": 100, "epochs": 1}, 3, "1 epochs are done"),
+        ({"steps": 100, "epochs": 1}, 3, "1 epoch is done"),
         ({"steps": 0}, 0, "0 steps are done"),
         ({"seconds": 0}, 0, "0 seconds are over"),
         ({"threshold": 1e9}, 3, "below the threshold"),
@@ -140,7 +140,7 @@ def test_a_run_goes_on_where_the_last_one_left_the_data() -> None:
     assert history.step == 2
 
 
-@pytest.mark.parametrize("limits", [{}, {"steps": -1}, {"seconds": float("nan")}])
+@pytest.mark.parametrize("limits", [{}, {"steps": -1}, {"seconds": float("nan")}, {"epochs": 2.5}, {"steps": 2.5}])
 def test_limits_that_make_no_sense(limits: dict) -> None:
     with pytest.raises(ValueError, match="fit: "):
         fit_scale(Scale(), regression(), **limits)

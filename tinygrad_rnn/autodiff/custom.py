@@ -172,6 +172,10 @@ def _plain_unless(recorded: bool, values: Any) -> list[Any]:
     return [v if recorded else value_of(v) for v in values]
 
 
+class ReverseModeOnly(TypeError):
+    """A function has a gradient for reverse mode, and no derivative for forward mode."""
+
+
 class custom_vjp(_Custom):
     """Attach a gradient of your own to a function, for reverse mode.
 
@@ -208,7 +212,10 @@ class custom_vjp(_Custom):
         if self._halves is None:
             raise TypeError(f"{self._name}: custom_vjp needs defvjp(forward, backward) before it is called")
         forward, backward = self._halves
-        result, residuals = forward(*detached)
+        both = forward(*detached)
+        if not isinstance(both, tuple) or len(both) != 2:
+            raise TypeError(f"{self._name}: forward must return (result, residuals), a tuple of two")
+        result, residuals = both
 
         def rules(active: list[int]) -> tuple[Any, Any]:
             def pull_back(wanted: Sequence[int], g: Any, ans: Any, *values: Any) -> list[Any]:
@@ -228,7 +235,7 @@ class custom_vjp(_Custom):
         return result, rules
 
     def _no_jvp(self, *args: Any) -> Any:
-        raise TypeError(
+        raise ReverseModeOnly(
             f"{self._name} has a gradient of its own for reverse mode only, so jvp can't go through it. Use "
             "custom_jvp, which has both."
         )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .array_node import value_of
-from .transforms import both_ways, grad, jvp
+from .transforms import both_ways, check_positions, grad, jvp
 from .trees import leaves, unflatten
 
 Shape = tuple[int, ...]
@@ -69,6 +69,7 @@ def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], mode: str) ->
                 filled[i] = a
             return f(*filled, **keywords)
 
+        check_positions(argnums, args)
         chosen = args[argnums] if isinstance(argnums, int) else tuple(args[i] for i in argnums)
         value, pull_back, push_forward = both_ways(of_chosen, chosen)
         forward = _size(chosen) < _size(value) if mode == "shorter" else mode == "forward"

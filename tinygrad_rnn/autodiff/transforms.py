@@ -62,6 +62,13 @@ def _own_number(a: Any) -> Any:
     return np.array(a)[()]
 
 
+def check_positions(argnums: int | Sequence[int], args: Sequence[Any]) -> None:
+    """Raise IndexError where ``argnums`` names an argument that the call doesn't have."""
+    for i in [argnums] if isinstance(argnums, int) else argnums:
+        if not -len(args) <= i < len(args):
+            raise IndexError(f"argnums={argnums}: positional arguments count from 0, and this call has {len(args)}")
+
+
 class _Run:
     """A run of a function on fresh leaves, with the graph that it left."""
 
@@ -133,6 +140,7 @@ def value_and_grad(
 
     @functools.wraps(f)
     def differentiated(*args: Any, **keywords: Any) -> tuple[Any, Any]:
+        check_positions(argnums, args)
         run = _Run(f, args, [argnums] if isinstance(argnums, int) else argnums, keywords)
         value, aux = run.result if has_aux else (run.result, None)
         value = _one_number(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -74,11 +75,23 @@ def compared(options: argparse.Namespace) -> Report:
     keywords = {"tolerance": options.tolerance, "referee": options.referee}
     with users_code(f"comparing {options.derivation} failed:"):
         if options.loss is None and not hasattr(module, "loss"):
-            applied = partial(derivation, article.PARAMS._asdict(), article.INPUTS, article.TARGETS)
-            return compare(worked_example().loss, applied, **keywords)
+            arguments = (article.PARAMS._asdict(), article.INPUTS, article.TARGETS)
+            refuse_other_arguments(derivation, options.derivation, arguments)
+            return compare(worked_example().loss, partial(derivation, *arguments), **keywords)
         loss = found(options.loss) if options.loss else module.loss
         home, _ = module_and_name(options.derivation)
         return compare(loss, derivation, part(home, "parameters"), part(home, "data", ()), **keywords)
+
+
+def refuse_other_arguments(derivation: Callable[..., Any], reference: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse a function that can't be called as a derivation of the worked example."""
+    try:
+        inspect.signature(derivation).bind(*arguments)
+    except TypeError as error:
+        raise Complaint(
+            f"{reference} is called as function(parameters, xs, targets), of the article's worked example ({error}). "
+            "If it derives a network of yours, add its loss(parameters, *data), parameters and data to the file."
+        ) from None
 
 
 def part(module: Any, name: str, otherwise: Any = None) -> Any:

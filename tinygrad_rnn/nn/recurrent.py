@@ -133,8 +133,8 @@ class Recurrent(Module):
 
     def _made(self, make_cell: Any, inputs: int, num_layers: int, bidirectional: bool) -> list[Layer]:
         """The layers of new cells, each made for the size of the output below it."""
-        if num_layers < 1:
-            raise ValueError(f"{type(self).__name__}: num_layers is 1 or more, not {num_layers}")
+        if not _is_count(num_layers):
+            raise ValueError(f"{type(self).__name__}: num_layers is a whole number, 1 or more, not {num_layers!r}")
         if isinstance(uncompiled(make_cell), (Module, list, tuple)):
             raise TypeError(
                 f"{type(self).__name__}: with inputs= pass a function that makes a cell from the size of its inputs, "

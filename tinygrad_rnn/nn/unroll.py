@@ -147,7 +147,12 @@ def _taken_in(tree: Any, lists_are_arrays: bool = False) -> Any:
         if tree.dtype.kind in "fiub":
             return constant(own_copy(tree))  # the same as tensor(), without its checks
         return tree if tree.dtype.hasobject else tensor(tree)
-    if isinstance(tree, (np.generic, float, int)) or (lists_are_arrays and isinstance(tree, list)):
+    if lists_are_arrays and isinstance(tree, list):
+        shapes = list(dict.fromkeys(map(np.shape, tree)))
+        if len(shapes) > 1:
+            raise ValueError(f"unroll: a list of inputs is one array, but its steps have the shapes {shapes}")
+        return tensor(tree)
+    if isinstance(tree, (np.generic, float, int)):
         return tensor(tree)
     parts = children(tree)
     return rebuild(tree, [_taken_in(part, lists_are_arrays) for part in parts]) if parts else tree

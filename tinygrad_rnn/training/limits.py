@@ -32,6 +32,8 @@ class Limits(NamedTuple):
             least = -math.inf if name == "threshold" else 0
             if limit is not None and not least <= limit <= math.inf:
                 raise ValueError(f"fit: {name}={limit} makes no sense; use a positive number")
+            if name in ("epochs", "steps") and limit not in (None, math.inf) and limit != int(limit):
+                raise ValueError(f"fit: {name}={limit} makes no sense; use a whole number")
 
     def converged(self, history: History) -> str | None:
         """The reason to stop if the loss is small enough, or None."""
@@ -42,9 +44,9 @@ class Limits(NamedTuple):
     def reached(self, history: History, seconds: float) -> str | None:
         """The limit that is reached after this time, in words; None if no limit is reached."""
         if self.steps is not None and history.step >= self.steps:
-            return f"{history.step:,} steps are done"
+            return _done(history.step, "step")
         if self.epochs is not None and len(history.epochs) >= self.epochs:
-            return f"{len(history.epochs):,} epochs are done"
+            return _done(len(history.epochs), "epoch")
         if self.seconds is not None and seconds >= self.seconds:
             return f"{self.seconds:g} seconds are over"
         return None
@@ -55,3 +57,7 @@ class Limits(NamedTuple):
         if self.epochs is not None:
             totals.append(self.epochs * epoch_steps)
         return min(totals, default=None)
+
+
+def _done(count: int, unit: str) -> str:
+    return f"1 {unit} is done" if count == 1 else f"{count:,} {unit}s are done"

@@ -155,9 +155,10 @@ class _Computing:
                 return self._at(node, at_steps, int(step))
             if step in ("t", "T", "k", "s") and self.names.get(step) is not None:
                 return self._at(node, at_steps, self.names[step])
-        if name in ("t", "T"):
+        if name in ("t", "T") or (step == "t" and isinstance(at_steps, AtSteps)):
+            end = "4" if self.names.get("T") is None else "T + 1"
             raise self.error(
-                node, f"there is no {name} here: the line stands once, write sum(... for t in range(1, 4))"
+                node, f"there is no {step or name} here: the line stands once, write sum(... for t in range(1, {end}))"
             )
         near = difflib.get_close_matches(name, [n for n in self.names if n.isidentifier()], 1)
         others = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(self.names)[:20])}"

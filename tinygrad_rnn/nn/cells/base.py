@@ -57,6 +57,8 @@ def dtype_of(module: Module) -> Any:
 
 def weight(shape: tuple[int, ...], rng: np.random.Generator, units: int, dtype: Any) -> Parameter:
     """A parameter that starts uniform between ±1/√d, as all parameters of PyTorch's recurrent layers do."""
+    if not all(isinstance(size, (int, np.integer)) for size in shape):
+        raise TypeError(f"a cell's sizes are whole numbers: a parameter of it would have the shape {shape}")
     if min(shape) < 1:
         raise ValueError(f"a cell of {units} units has a parameter of shape {shape}: sizes are 1 or more")
     return Parameter(init.uniform(shape, rng, 1 / math.sqrt(units), dtype))
