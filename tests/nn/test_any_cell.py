@@ -61,5 +61,5 @@ def test_a_cell_can_be_one_layer_only() -> None:
         nn.Recurrent(nn.GRUCell(N, D), bidirectional=True)
     with pytest.raises(TypeError, match="pass a function that makes a cell from the size of its inputs, not GRUCell"):
         nn.Recurrent(nn.GRUCell(N, D), inputs=N, num_layers=2)
-    with pytest.raises(ValueError, match="num_layers is 1 or more, not 0"):
+    with pytest.raises(ValueError, match="num_layers is a whole number, 1 or more, not 0"):
         nn.Recurrent(lambda n: nn.GRUCell(n, D), inputs=N, num_layers=0)
