@@ -313,9 +313,38 @@ def test_a_mask_made_of_lengths_and_what_it_leaves_have_one_name(as_data):
         return np.sum(h**2)
 
     p, xs = {"U": random(N, D), "W": random(D, D)}, random(T, B, N)
-    name = "mask_t[..., None]" if as_data else "k_t"
     data = [xs, (np.arange(T)[:, None] < lengths).astype(int)][: 1 + as_data]
-    assert f"h_t = {name} ∘ u_t + (1 - {name}) ∘ h_{{t-1}}" in str(tr.derive(loss, p, data))
+    written = "h_t = mask_t[..., None] ∘ u_t + (1 - mask_t[..., None]) ∘ h_{t-1}"
+    written = written if as_data else "h_t = u_t ∘ [t ≤ lengths] + h_{t-1} ∘ [t > lengths]"
+    assert written in str(tr.derive(loss, p, data))
+
+
+@pytest.mark.parametrize("kind", ["while it lasts", "once it has ended", "a number"])
+def test_a_mask_of_lengths_is_written_as_a_comparison_with_the_step(kind):
+    """And so holds for other lengths: it was an array of numbers."""
+
+    def loss(p, xs, lengths):
+        h = np.zeros((B, D))
+        for t in range(T):
+            lasts, new = (t < lengths)[:, None], np.tanh(xs[t] @ p["U"] + h @ p["W"])
+            if kind == "a number":
+                mask = lasts.astype(float)
+                h = mask * new + (1.0 - mask) * h
+            elif kind == "while it lasts":
+                h = np.where(lasts, new, h)
+            else:
+                h = np.where((t >= lengths)[:, None], h, new)
+        return np.sum(h**2)
+
+    p, xs = {"U": random(N, D), "W": random(D, D)}, random(T, B, N)
+    derivation = tr.derive(loss, p, (xs, np.array([T, 2])))
+    text, source = str(derivation), derivation.source()
+    assert "∘ [t+1 > lengths]" in text and "∘ [t ≤ lengths]" in text and "k_t" not in text
+    assert "def derivative(U, W, xs, lengths)" in source
+    others = np.array([1, T])
+    right = tr.grad(loss)(p, xs, others)
+    for name, found in derivation.run(data={"lengths": others}).gradients.items():
+        np.testing.assert_allclose(found, right[name], rtol=1e-12)
 
 
 def test_what_only_the_first_step_does_is_said_in_the_line_that_it_shares():

@@ -151,6 +151,7 @@ def _states_kept(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             continue
         mask, candidate, _ = whole.operands
         read = {p.operands[0] if p.operands else p for p in parts(mask, Apply, Data)}
+        opposites = "logical_not", OPPOSITE.get(mask.name, "")  # type: ignore[attr-defined]
 
         def change(part: Expression, of: Any, candidate: Any) -> Expression | None:
             if type(part) is Reference and type(candidate) is Reference and part.quantity is candidate.quantity:
@@ -160,11 +161,11 @@ def _states_kept(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             condition, yes, no = part.operands
             if of[1].isdisjoint(p for p in parts(condition)):
                 return None
-            kept = no if condition.name == "logical_not" else yes  # type: ignore[attr-defined]
+            kept = no if condition.name in of[2] else yes  # type: ignore[attr-defined]
             return broadcast(replaced(kept, partial(change, of=of, candidate=candidate)), part.shape)
 
         for other in (candidate, None):
-            turned = partial(change, of=(state, read), candidate=other)
+            turned = partial(change, of=(state, read, opposites), candidate=other)
             what = "the mask {} was left out, everywhere: as if each sequence went on to the last step"
             yield from applied(derivation, turned, what, (mask,), ("backward",), 1)
 

@@ -11,6 +11,7 @@ import numpy as np
 from ...autodiff.rules import elementwise, indexing
 from ..backward.absence import follows_from_absence
 from ..equations.arithmetic import is_product, is_sum
+from ..equations.choices import numbers_a_step
 from ..equations.expressions import (
     Apply,
     Constant,
@@ -134,6 +135,12 @@ def _wrapped(shift: int, first: int, count: int) -> Callable[[int], int]:
 
 def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
     """A row of the data that belongs to another step, to the one at the end, or to the same one at all steps."""
+    if numbers_a_step(part):
+        for by in (-1, 1):
+            yield part.shifted(by), "{} of the step " + ("before" if by < 0 else "after"), (part,)
+        at_its_end = Apply(np.equal, part.operands, {}, part.shape)
+        yield at_its_end, "{} at the last step of each instance alone", (part,)
+        return
     axis = axis_of_steps(part)
     if axis is None or not isinstance(part, Apply):
         return

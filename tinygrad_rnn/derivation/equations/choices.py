@@ -7,9 +7,9 @@ from typing import TypeGuard
 
 import numpy as np
 
-from ...autodiff.rules import elementwise, shape
+from ...autodiff.rules import elementwise, indexing, shape
 from .arithmetic import is_negative, is_quotient_by_number, is_zero, negative, number_of, over_number, product, scaled
-from .expressions import Apply, Expression, Number, apply
+from .expressions import Apply, Data, Expression, Number, Step, apply
 from .parts import applies
 
 OPPOSITES = {np.greater: np.less_equal, np.less: np.greater_equal, np.greater_equal: np.less,
@@ -22,6 +22,29 @@ CONDITIONS = {*OPPOSITES, *AND, *OR, *NOT}
 def is_condition(expression: Expression) -> TypeGuard[Apply]:
     """Return True for a comparison, or several that are combined."""
     return isinstance(expression, Apply) and expression.operation in CONDITIONS
+
+
+def step_number(step: int) -> int:
+    """The number of a step, as an operation: a comparison can have it for an operand."""
+    return step
+
+
+def within(lengths: Expression, offset: int = 0) -> Apply:
+    """The condition that a step lies within lengths: [t ≤ n]; with an offset, [t + offset ≤ n]."""
+    number = Apply(step_number, (), {"step": Step(offset)}, ())
+    return Apply(np.less_equal, (number, lengths), {}, lengths.shape)
+
+
+def numbers_a_step(expression: Expression) -> bool:
+    """Return True for a condition on the number of the step: [t ≤ n]."""
+    return is_condition(expression) and applies(expression.operands[0], step_number)
+
+
+def is_boolean(expression: Expression) -> bool:
+    """Return True for an array of conditions, or a part of one."""
+    if isinstance(expression, Data):
+        return expression.dtype == np.bool_
+    return applies(expression, indexing.getitem) and is_boolean(expression.operands[0])
 
 
 # --- conditions ------------------------------------------------------------------------------------------------------
@@ -40,7 +63,7 @@ def either(whole: Apply) -> Expression | None:
 def as_it_is(whole: Apply) -> Expression | None:
     """``(x > y) != 0``, by which a rule takes any condition: x > y."""
     condition, other = whole.operands
-    return condition if is_condition(condition) and other == Number(0) else None
+    return condition if (is_condition(condition) or is_boolean(condition)) and other == Number(0) else None
 
 
 def opposite(whole: Apply) -> Expression | None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import indexing
-from ...autodiff.rules.shape import broadcast_to
+from ...autodiff.rules.shape import broadcast_to, expand_dims
 from ...autodiff.scope import Label
 from ...autodiff.texts import unused
+from ..equations.choices import bracket, within
 from ..equations.expressions import Apply, Constant, Data, Expression, Number, Step, setting_key
 from ..equations.making import one_minus, times
 from ..equations.parts import row
@@ -103,7 +104,11 @@ class Sequences:
         self, values: list[np.ndarray], steps: Sequence[int], may_be_rest: bool = True
     ) -> Expression | None:
         """The rows of a named array, or what is made of such rows: ``onehot(y_t)``, ``1 - y_t``, ``m_t[..., None]``."""
-        found = self._row_of(self.given, values, steps) or self._one_hot_rows(values, steps)
+        found = (
+            self._row_of(self.given, values, steps)
+            or self._one_hot_rows(values, steps)
+            or self._within_lengths(values, steps)
+        )
         if found is None and may_be_rest and _are_of_two(values):
             rest = [1 - value for value in values]
             rows = self._row_of(self.arrays, rest, steps) or self._known_rows(rest, steps, False)
@@ -137,6 +142,24 @@ class Sequences:
         found = self._row_of(self.given, classes, steps) if classes else None
         is_whole = found is not None and found.operands[0].dtype.kind in "iu"
         return _one_hot_of(found, values[0].shape) if found is not None and is_whole else None
+
+    def _within_lengths(self, values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
+        """The condition that a step lies within lengths that the loss was given, if the values are that: [t ≤ n]."""
+        masks = np.stack(values)
+        if masks.dtype.kind not in "bf" or not _is_a_mask(masks):
+            return None
+        for name, lengths in self.given.items():
+            if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or lengths.size != values[0].size:
+                continue
+            for offset in (0, 1, -1):
+                is_within = np.array([t + offset <= lengths for t in steps]).reshape(masks.shape)
+                turned = np.array_equal(masks, ~is_within)
+                if turned or np.array_equal(masks, is_within):
+                    condition = within(_spread(self._named(name, lengths), values[0].shape), offset)
+                    if turned:
+                        condition = Apply(np.greater, condition.operands, {}, condition.shape)
+                    return condition if masks.dtype == np.bool_ else bracket(condition)
+        return None
 
     def own_rows(self, name: str, column: Sequence[Any], steps: Sequence[int]) -> Expression | None:
         """The rows of an array made of them; None if they differ in shape."""
@@ -176,8 +199,13 @@ def _are_of_two(values: list[np.ndarray]) -> bool:
     if not all(value.dtype.kind in "iuf" for value in values):
         return False
     everything = np.concatenate([np.ravel(value) for value in values])
-    both = np.any(everything == 0) and np.any(everything == 1)
-    return bool(both and len(everything) >= FEWEST and np.all((everything == 0) | (everything == 1)))
+    return len(everything) >= FEWEST and _is_a_mask(everything)
+
+
+def _is_a_mask(values: np.ndarray) -> bool:
+    """Return True for zeros and ones, or conditions, that aren't all alike."""
+    both = np.any(values == 0) and np.any(values == 1)
+    return bool(both and np.all((values == 0) | (values == 1)))
 
 
 def _classes(values: list[np.ndarray]) -> list[np.ndarray]:
@@ -200,6 +228,12 @@ def _places(along: np.ndarray, first: np.ndarray, step: int) -> list[Step]:
     rows = np.flatnonzero(np.all((along == first).reshape(len(along), -1), axis=1)).tolist()
     offsets = sorted((k - step for k in rows), key=lambda o: usual.index(o) if o in usual else 10 + abs(o))
     return [*map(Step, offsets), *(Step(k + step, -1) for k in rows)]
+
+
+def _spread(lengths: Data, to: tuple[int, ...]) -> Expression:
+    """Lengths, one for each instance, with further axes of length 1."""
+    axes = tuple(axis for axis in range(len(to)) if axis != to.index(*lengths.shape))
+    return Apply(expand_dims, (lengths,), {"axis": axes}, to) if axes else lengths
 
 
 def _row(data: Data, axis: int, place: Step) -> Expression:

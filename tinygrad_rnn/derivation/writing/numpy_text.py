@@ -23,6 +23,7 @@ from ...autodiff.rules import (
 )
 from ...compiler.graph.trace import stop_gradient
 from ..backward.absence import reads_zeros
+from ..equations.choices import step_number
 from ..equations.entries import Entry, Unit
 from ..equations.expressions import (
     Apply,
@@ -258,6 +259,9 @@ class NumpyWriter:
             return self._shifted_first(e, axis, self._within(e.operands[0], ATOM))
         if operation is indexing.updated:
             return self._put_over(e), ATOM
+        if operation is step_number:
+            step = e.settings["step"]
+            return (self.moving(step.offset), SUM) if isinstance(step, Step) else (str(step), ATOM)
         if operation is one_hot:
             return f"np.eye({e.settings['size']})[{self._text(e.operands[0])}]", ATOM
         if operation in (shape.joined, shape.stacked):

@@ -13,7 +13,7 @@ from ...autodiff.texts import printable
 from ..backward.absence import follows_from_absence
 from ..backward.names import row_name
 from ..equations.arithmetic import is_product, number_of
-from ..equations.choices import is_masked
+from ..equations.choices import is_masked, step_number
 from ..equations.entries import Entry, Unit
 from ..equations.expressions import (
     ARRIVING,
@@ -279,6 +279,10 @@ class TextWriter:
     def _called(self, e: Apply) -> Piece:
         """An operation that is written as a function, an index or a condition."""
         operation, operands = e.operation, e.operands
+        if operation is step_number:
+            step = e.settings["step"]
+            text = self.moving_step(step.offset) if isinstance(step, Step) else self.step_name(step)
+            return self.notation.plain(text), ATOM
         if operation in LOOKS or (operation is shape.reshape and operands[0].shape == ()):
             return self.piece(operands[0])
         if operation in (indexing.getitem, indexing.output):
