@@ -65,15 +65,15 @@ def test_who_is_wrong_besides_is_said_to_be(form):
 
 
 @pytest.mark.parametrize("most_seconds", [0.2, 0.0])  # element by element, or along a direction
-@pytest.mark.parametrize("offset", [1e6, 1e9, 1e12])
+@pytest.mark.parametrize("offset, factor", [(1e6, 1.1), (1e9, 1.1), (1e12, 2.0)])  # of 1e12, a tenth is rounding
 def test_a_large_loss_has_large_rounding_errors_and_its_gradients_are_judged_all_the_same(
-    offset, most_seconds, monkeypatch
+    offset, factor, most_seconds, monkeypatch
 ):
     monkeypatch.setattr(referee, "MOST_SECONDS", most_seconds)
-    x = RNG.normal(size=3)
+    x = np.random.default_rng(0).normal(size=3)
     loss = lambda p: offset + 2 * np.sum(np.tanh(x @ p["W"]))  # noqa: E731
     right = tr.grad(loss)({"W": VALUES["W"]})["W"]
-    assert sentences(compare(loss, {"W": 1.1 * right}, {"W": VALUES["W"]})) == [RIGHT]
+    assert sentences(compare(loss, {"W": factor * right}, {"W": VALUES["W"]})) == [RIGHT]
     (said,) = sentences(compare(loss, {"W": right}, {"W": VALUES["W"]}, referee="always"))
     assert "can't tell them apart" in said
 
@@ -144,3 +144,39 @@ def test_a_gradient_taken_inside_has_no_leaf_that_needs_a_name():
     assert compare(loss, {"w": np.array(24.0)}).agrees
     (row,) = compare(loss, {"w": np.array(12.0)}).rows
     assert row.ruling.sentence == RIGHT
+
+
+@pytest.mark.parametrize("size", [2, 16])
+@pytest.mark.parametrize("is_right", [True, False])
+def test_differences_take_shorter_steps_where_the_gradient_explodes(size, is_right):
+    """A loss that curves so much that the usual step is too long for a difference: sines of a value that grows."""
+    xs = np.random.default_rng(0).normal(size=(60, size))
+    mixed = np.linspace(0.1, 1, size)
+
+    def loss(p):
+        def cell(x, h):
+            return 1.13 * h + x * p["u"]
+
+        hs, _ = tr.unroll(cell, xs, state=np.zeros(size))
+        return np.sum(mixed * np.sin(hs[-1]))
+
+    def by_hand(p):
+        h, dh = np.zeros(size), np.zeros(size)
+        for x in xs:
+            h, dh = 1.13 * h + x * p["u"], 1.13 * dh + x
+        return {"u": mixed * np.cos(h) * dh * (1 if is_right else 1.001)}
+
+    report = compare(loss, by_hand, {"u": np.full(size, 0.7)}, referee="always", seconds=0.1)
+    (row,) = report.rows
+    assert row.ruling.autograd_agrees and row.ruling.manual_agrees == is_right, report.text()
+
+
+def test_a_shorter_step_excuses_no_wrong_gradient():
+    """Shorter steps round more, but never so much that a gradient wrong by a thousandth passes."""
+    own = tr.custom_vjp(np.tanh)
+    own.defvjp(lambda x: (np.tanh(x), np.tanh(x)), lambda y, g: (1.001 * g * (1 - y**2),))
+    for offset in (0.0, 1e3, 1e6):
+        loss = lambda p, c=offset: np.sum(own(p["u"])) + c  # noqa: E731
+        report = compare(loss, lambda p: {"u": 1 - np.tanh(p["u"]) ** 2}, {"u": np.ones(3)}, seconds=0.1)
+        (row,) = report.rows
+        assert not row.ruling.autograd_agrees and row.ruling.manual_agrees, (offset, report.text())

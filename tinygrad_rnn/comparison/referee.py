@@ -22,6 +22,8 @@ RTOL, ATOL = 1e-6, 1e-8  # the precision of central differences in float64
 EPS = float(np.finfo(np.float64).eps)
 LONG_STEP, LONGEST = 6e-4, 1e4
 STEP, STEP_ALONG = 6e-6, 1e-4  # the best steps for differences of second and of fourth order, if no number is large
+SHORTER = (1e-1, 1e-2, 1e-3)  # factors of the step for a loss that curves much, as where gradients explode
+FINEST = 1e-5  # a step isn't made so short that rounding is more than this part of the gradient
 MOST_ELEMENTS = 200
 MOST_SECONDS = 0.2  # for all elements together, as estimated
 FEW = 8  # elements so few that they are as good as a direction
@@ -84,15 +86,17 @@ class Referee:
             rulings = [self._explained(partial(_alone, row)) for row in rows]
         return [replace(row, ruling=ruling) for row, ruling in zip(rows, rulings)]
 
-    def _explained(self, ask: Callable[[_Point], Ruling]) -> Ruling:
-        """A ruling; if autograd seems wrong, it checks whether that is because the loss holds something constant."""
-        ruling = ask(self.point)
-        if ruling.autograd_agrees or self.point is self.held:
+    def _explained(self, ask: Callable[[_Point, float], Ruling]) -> Ruling:
+        """A ruling; if autograd seems wrong, the loss may hold something constant, or curve much."""
+        ruling = ask(self.point, 1.0)
+        if ruling.autograd_agrees:
             return ruling
-        held = ask(self.held)
-        if not held.autograd_agrees:
-            return ruling
-        return ruling._replace(note=WHY_NOT) if ruling.manual_agrees else held._replace(note=HELD)
+        if self.point is not self.held:
+            held = ask(self.held, 1.0)
+            if held.autograd_agrees:
+                return ruling._replace(note=WHY_NOT) if ruling.manual_agrees else held._replace(note=HELD)
+        finer = (ask(self.point, shorter) for shorter in SHORTER)
+        return next((one for one in finer if one.autograd_agrees), ruling)
 
 
 def seconds_of(recording: Recording) -> float:
@@ -105,7 +109,7 @@ def seconds_of(recording: Recording) -> float:
     return total
 
 
-def by_elements(row: Row, limit: int, point: _Point) -> Ruling:
+def by_elements(row: Row, limit: int, point: _Point, shorter: float = 1.0) -> Ruling:
     """Central differences, two evaluations for each element; of larger parameters, the elements that differ most."""
     flat = point.values[row.name].ravel()
     interest = np.abs(row.autograd if row.manual is None else row.autograd - row.manual).ravel()
@@ -116,7 +120,7 @@ def by_elements(row: Row, limit: int, point: _Point) -> Ruling:
         moved[elements] = chosen
         return point.evaluate({**point.values, row.name: moved.reshape(row.shape)})
 
-    step = STEP * _lengthened(point.loss, row.autograd, 3)
+    step = _shortened(STEP * _lengthened(point.loss, row.autograd, 3), shorter, point.loss, row.autograd)
     numeric = central_differences(loss, [flat[elements]], step)[0]
     allowed, inexact = 10 * EPS * abs(point.loss) / step, step * step * 100
     if step > LONG_STEP:  # how far it is from the limit is measured, by half the step, and allowed for
@@ -139,14 +143,21 @@ def _lengthened(loss: float, gradient: np.ndarray, order: int) -> float:
     return float(min(max(1.0, abs(loss) / size) ** (1 / order), LONGEST))
 
 
-def _alone(row: Row, point: _Point) -> Ruling:
-    return _jointly(point, [row])[0]
+def _shortened(step: float, shorter: float, loss: float, gradient: np.ndarray) -> float:
+    """The step times a factor, or what rounding leaves of it."""
+    finest = 10 * EPS * abs(loss) / (FINEST * float(np.max(np.abs(gradient), initial=1e-8)))
+    return min(step, max(shorter * step, finest))
 
 
-def _jointly(point: _Point, rows: Sequence[Row]) -> list[Ruling]:
+def _alone(row: Row, point: _Point, shorter: float) -> Ruling:
+    return _jointly(point, [row], shorter)[0]
+
+
+def _jointly(point: _Point, rows: Sequence[Row], shorter: float = 1.0) -> list[Ruling]:
     """The rulings by one derivative along a direction in all these parameters: along the difference, and elsewhere."""
     along = {row.name: _direction(row, seed) for seed, row in enumerate(rows)}
     step = STEP_ALONG * min(_lengthened(point.loss, row.autograd, 5) for row in rows)
+    step = max(_shortened(step, shorter, point.loss, row.autograd) for row in rows)
     at = [
         point.evaluate({**point.values, **{name: point.values[name] + m * step * u for name, u in along.items()}})
         for m in (-2, -1, 1, 2)
