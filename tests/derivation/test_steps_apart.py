@@ -131,6 +131,40 @@ def test_chunks_of_unequal_lengths_are_one_recursion():
     assert "u_t = detach(h_{t-1})" in lines and "∂L/∂W = Σ_t u_t ⊗ Δ_t" in lines
 
 
+@pytest.mark.parametrize("cut", [2, 3])
+@pytest.mark.parametrize("looked_up", ["before", "at each step"])
+def test_chunks_of_words_whose_outputs_are_read_in_a_loop_of_their_own_are_one_recursion(looked_up, cut):
+    """The rows that a chunk reads are computed, or chosen by numbers; two layers that do the same stay two."""
+    rng = np.random.default_rng(0)
+    values = {name: rng.normal(size=(3, 3)) / 2 for name in "EUWV"}
+    words = rng.integers(3, size=(6, 2))
+
+    def loss(p, words):
+        embedded, hs, h = p["E"][words], [], np.zeros((2, 3))
+        for t in range(len(words)):
+            h = tr.stop_gradient(h) if t == cut else h
+            x = embedded[t] if looked_up == "before" else p["E"][words[t]]
+            h = np.tanh(x @ p["U"] + h @ p["W"])
+            hs.append(h)
+        return sum(np.sum((h @ p["V"] + 0.1) ** 2) for h in hs)
+
+    derivation = tr.derive(loss, values, (words,))
+    assert "⁽²⁾" not in str(derivation) and "for t = T..1 (T = 6)" in str(derivation)
+    assert "def derivative" in derivation.source()
+
+    def two_layers(p, xs):
+        for _ in range(2):
+            h, hs = np.zeros(3), []
+            for t in range(4):
+                h = np.tanh(xs[t] @ p["U"] + h @ p["W"])
+                hs.append(h)
+            xs = np.stack(hs)
+        return np.sum(xs**2)
+
+    text = str(tr.derive(two_layers, values, (rng.normal(size=(4, 3)),)))
+    assert "h⁽²⁾_t" in text and "(T = 4)" in text
+
+
 def test_a_slice_of_a_sequence_is_the_same_rows():
     def loss(p, xs):
         h = np.zeros(3)

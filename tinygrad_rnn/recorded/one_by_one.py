@@ -26,7 +26,8 @@ def of_a_tree(function: Callable[..., Any], parameters: Any, data: Sequence[Any]
         return function
     taken = list(signature.parameters)
     names = [path.rpartition(".")[2] for path in paths(parameters)]
-    if len(names) < 2 or len(set(names)) < len(names) or len(taken) != len(names) + len(data):
+    by_name = all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in signature.parameters.values())
+    if not by_name or len(names) < 2 or len(set(names)) < len(names) or len(taken) != len(names) + len(data):
         return function
     if all(name.isdigit() for name in names) and not _takes(signature, 1 + len(data)):
         names = taken[: len(names)]

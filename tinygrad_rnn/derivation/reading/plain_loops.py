@@ -321,7 +321,8 @@ class _Recursion(NamedTuple):
 
     name: Any
     numbers: list[int]
-    data: list[list[str]]
+    data: list[list[str]]  # the rows that each loop reads
+    computed: set[int]  # the arrays among those that these are rows of which are computed
 
 
 def _number(items: list[Item], loop: _Loop, chosen: set[int], recursions: list[_Recursion]) -> None:
@@ -336,10 +337,12 @@ def _number(items: list[Item], loop: _Loop, chosen: set[int], recursions: list[_
     places = [(number, dict(zip(loop.step(k), itertools.count()))) for k, number in enumerate(numbers)]
     places += [(numbers[0] - distance * direction, some) for distance, some in enumerate(loop.before, 1)]
     places += [(numbers[-1] + distance * direction, some) for distance, some in enumerate(loop.after, 1)]
-    rows = sorted(str(row) for k in loop.whole if (row := _row_taken(items[k])))
-    found = next((one for one in recursions if rows and rows not in one.data), None)
+    own = {id(items[k]) for k in loop.whole}
+    taken = [row for k in loop.whole if (row := _row_taken(items[k])) and row[0] not in own]
+    rows, computed = sorted(map(str, taken)), {array for array, _ in taken if isinstance(array, int)}
+    found = next((one for one in recursions if rows and rows not in one.data and computed <= one.computed), None)
     if found is None:
-        found = _Recursion(("plain", id(items[loop.first + min(chosen)])), [], [])
+        found = _Recursion(("plain", id(items[loop.first + min(chosen)])), [], [], computed)
         recursions.append(found)
     overlaps = not {number for number, _ in places}.isdisjoint(found.numbers)
     last = max(found.numbers) if overlaps else 0
@@ -351,10 +354,20 @@ def _number(items: list[Item], loop: _Loop, chosen: set[int], recursions: list[_
                 items[k].step, items[k].loop, items[k].place = last + number, found.name, place
 
 
-def _row_taken(item: Item) -> tuple[str, Any] | None:
-    """The row of an array that a value is; None if it is none."""
-    name = _leaf(item.inputs[0]) if item.op is indexing.getitem else None
-    return (name, item.inputs[1]) if name else None
+def _row_taken(item: Item) -> tuple[str | int, Any] | None:
+    """The row that a value is: the array's name, or its number if it is computed, and the place; None if it is none."""
+    if item.op is not indexing.getitem:
+        return None
+    array, index = item.inputs
+    name = _leaf(array) or (id(array) if isinstance(array, Item) else None)
+    return (name, _place(index)) if name else None
+
+
+def _place(index: Any) -> Any:
+    """An index, with arrays as lists."""
+    if isinstance(index, tuple):
+        return tuple(map(_place, index))
+    return np.asarray(index.value).tolist() if isinstance(index, Item) else index
 
 
 def _numbers_read(items: list[Item], loop: _Loop, chosen: set[int]) -> list[int] | None:
