@@ -101,6 +101,25 @@ def test_any_right_form_counts(name: str, answer: str) -> None:
     assert mark.is_right, str(mark)
 
 
+def test_a_mask_of_lengths_may_be_written_as_it_is_printed() -> None:
+    """``[t ≤ lengths]`` has one number for each instance, as in print; or it has its axis of length 1."""
+    rng = np.random.default_rng(0)
+
+    def loss(p: Any, xs: Any, lengths: Any) -> Any:
+        h = np.zeros((2, 3))
+        for t in range(4):
+            h = np.where((t < lengths)[:, None], np.tanh(xs[t] + h @ p["W"]), h)
+        return np.sum(h**2)
+
+    sheet = tr.derive(loss, {"W": rng.normal(size=(3, 3))}, (rng.normal(size=(4, 2, 3)), np.array([4, 2]))).worksheet(
+        1.0
+    )
+    for answer in ("∂L/∂h_t ∘ (1 - u_t²) ∘ [t ≤ lengths]", "dL_dh * (1 - u**2) * (t <= lengths)[:, None]"):
+        assert sheet.check({"delta": answer}).of("delta").is_right
+    mark = sheet.check({"delta": "∂L/∂h_t ∘ (1 - u_t²)"}).of("delta")
+    assert mark.sentence == "wrong at t = 3..T: the mask t ≤ lengths was forgotten"
+
+
 SLIPS = {
     ("delta", "dL_dh[t]"): "",
     ("delta", "dL_dh * (1 - h)"): "h_t stands where h_t² belongs",

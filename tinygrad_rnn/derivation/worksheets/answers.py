@@ -249,7 +249,12 @@ class _Computing:
         return tuple(map(self.value, node.elts))
 
     def _List(self, node: ast.List) -> Any:
-        return list(map(self.value, node.elts))
+        values = list(map(self.value, node.elts))
+        if [type(part) for part in node.elts] != [ast.Compare]:
+            return values
+        (condition,) = values  # Iverson's bracket; of a step and lengths it is one for each instance, as printed
+        of_a_step = any(isinstance(part, ast.Name) and part.id == "t" for part in ast.walk(node))
+        return np.expand_dims(condition, 1) if of_a_step and np.ndim(condition) == 1 else condition
 
     def _Slice(self, node: ast.Slice) -> Any:
         return slice(*(part and self.value(part) for part in (node.lower, node.upper, node.step)))

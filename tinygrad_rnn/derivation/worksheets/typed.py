@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-SIGNS = {"∘": "*", "⊙": "*", "·": "*", "×": "*", "−": "-", "²": "**2", "³": "**3", "ᵀ": ".T", "_{": "_[", "}": "]"}
+SIGNS = {"∘": "*", "⊙": "*", "·": "*", "×": "*", "−": "-", "²": "**2", "³": "**3", "ᵀ": ".T", "_{": "_[", "}": "]",
+         "≤": "<=", "≥": ">=", "≠": "!="}  # fmt: skip
 HINTS = {
     "⊗": "write an outer product as np.outer(a, b)",
     "∂": "there is no such derivative here",
