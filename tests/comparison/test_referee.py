@@ -78,6 +78,14 @@ def test_a_large_loss_has_large_rounding_errors_and_its_gradients_are_judged_all
     assert "can't tell them apart" in said
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_where_a_large_loss_hides_a_tenth_nobody_is_blamed_for_it(seed):
+    x = np.random.default_rng(seed).normal(size=3)
+    loss = lambda p: 1e12 + 2 * np.sum(np.tanh(x @ p["W"]))  # noqa: E731
+    (said,) = sentences(compare(loss, {"W": 1.1 * tr.grad(loss)(VALUES)["W"]}, {"W": VALUES["W"]}, seconds=0.1))
+    assert said == RIGHT or "can't tell them apart" in said
+
+
 def test_a_loss_that_changes_from_call_to_call_is_said_to():
     rng = np.random.default_rng(0)
 

@@ -347,6 +347,17 @@ def test_a_mask_of_lengths_is_written_as_a_comparison_with_the_step(kind):
         np.testing.assert_allclose(found, right[name], rtol=1e-12)
 
 
+def test_a_mask_of_one_instance_is_none_of_a_number_that_happens_to_fit():
+    def loss(p, xs, label):
+        h = np.zeros((1, D))
+        for t in range(T):
+            h = np.where(np.array([[t == 0]]), 0.5 * h, np.tanh(xs[t] @ p["U"] + h @ p["W"]))
+        return -tr.log_softmax(h)[0, label[0]]
+
+    p, xs = {"U": random(N, D), "W": random(D, D)}, random(T, 1, N)
+    assert "≤ label" not in str(tr.derive(loss, p, (xs, np.array([1]))))
+
+
 def test_what_only_the_first_step_does_is_said_in_the_line_that_it_shares():
     """Its state is at hand, so a term that later steps have must not be read at the first."""
 

@@ -145,6 +145,8 @@ class Sequences:
 
     def _within_lengths(self, values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
         """The condition that a step lies within lengths that the loss was given, if the values are that: [t ≤ n]."""
+        if len({value.shape for value in values}) > 1 or values[0].size < 2:  # of one instance it may be by chance
+            return None
         masks = np.stack(values)
         if masks.dtype.kind not in "bf" or not _is_a_mask(masks):
             return None
