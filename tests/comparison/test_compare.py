@@ -307,7 +307,10 @@ def test_a_manual_function_that_raises_is_reported_for_every_parameter():
         raise KeyError("W_s")
 
     report = compare(article_loss, derivation, worked_example.PARAMS)
-    assert all("the manual function raised KeyError: 'W_s'" in row.problem for row in report.rows)
+    said = """the manual function raised KeyError: 'W_s' (line 2 of derivation, `raise KeyError("W_s")`)"""
+    said = said.replace("line 2", f"line {derivation.__code__.co_firstlineno + 1}")
+    assert all(said in row.problem for row in report.rows)
+    assert report.text().count("raised") == 1  # once for all parameters
     report = compare(article_loss, lambda xs, targets: {}, worked_example.PARAMS)
     assert all("it takes xs, targets, and is called as manual(parameters, *data)" in row.problem for row in report.rows)
 

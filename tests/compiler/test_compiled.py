@@ -336,6 +336,8 @@ def test_an_executor_that_isnt_there(executor):
 def test_a_class_is_no_function():
     with pytest.raises(TypeError, match="this is the class LSTMCell itself"):
         tr.compile(nn.LSTMCell)
+    with pytest.raises(TypeError, match="compile: pass a cell or a function; this is of type int"):
+        tr.compile(3)
 
 
 def test_captured_tensors_may_be_asked_for_their_shape():

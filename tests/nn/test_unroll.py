@@ -191,8 +191,8 @@ def test_the_graph_grows_with_the_steps_and_no_faster_though_inputs_need_a_gradi
         (lambda: tr.unroll(lambda x, h: None, XS, H0), TypeError, "at step 1: .* gave NoneType"),
         (lambda: tr.unroll(lambda x, h: (h, h, h), XS, H0), TypeError, "gave tuple of length 3"),
         (lambda: tr.unroll(elman, [np.ones(3), np.ones(2)], H0), ValueError, r"shapes \[\(3,\), \(2,\)\]"),
-        (lambda: tr.unroll(tr.nn.RNNCell, XS), TypeError, "this one is the class RNNCell itself"),
-        (lambda: tr.unroll(3, XS), TypeError, "this one is of type int"),
+        (lambda: tr.unroll(tr.nn.RNNCell, XS), TypeError, "this is the class RNNCell itself"),
+        (lambda: tr.unroll(3, XS), TypeError, "this is of type int"),
         (
             lambda: tr.unroll(tr.nn.LSTMCell(12, 64), np.zeros((5, 32, 10))),
             ValueError,

@@ -101,6 +101,7 @@ def test_a_room_says_how_to_write_it(room, name, said):
     ("call", "said"),
     [
         (lambda: tr.nn.LSTM(3, hidden_size=4), r"LSTM takes no hidden_size=: write units="),
+        (lambda: tr.nn.LSTM(3, 4, layers=2), r"LSTM takes no layers=: write num_layers="),
         (lambda: tr.nn.Linear(3, 4, device="cpu"), r"leave it out, arrays are on the CPU"),
         (lambda: tr.optim.Adam([tr.nn.Parameter(1.0)], learning_rate=0.1), r"write lr="),
         (lambda: tr.fit(None, None, "mse", verbose=0), r"fit\(\) takes no verbose=: write progress="),
@@ -177,3 +178,11 @@ def test_programs_that_ask_for_special_names_get_a_plain_no():
     x = tr.tensor([1.0], requires_grad=True)
     assert not hasattr(x, "__array_interface__") and not hasattr(tr, "__path_hooks__")
     assert copy.deepcopy(x).data == x.data
+
+
+def test_a_class_of_the_users_takes_what_its_options_take():
+    class Model(tr.nn.Module):
+        def __init__(self, **options):
+            self.options = options
+
+    assert Model(layers=3, device="here").options == {"layers": 3, "device": "here"}

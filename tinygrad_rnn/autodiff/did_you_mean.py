@@ -164,6 +164,7 @@ KEYWORDS = {
     "hidden_size": "write units=",
     "in_features": "write inputs=",
     "input_size": "write inputs=",
+    "layers": "write num_layers=",
     "learning_rate": "write lr=",
     "nonlinearity": "write activation=",
     "normalized_shape": "write units=",
@@ -227,8 +228,18 @@ def method(name: str, kind: type) -> str:
 def check_keywords(what: str, function: Callable[..., Any], given: Iterable[str]) -> None:
     """Raise TypeError for a keyword of another library that a function doesn't take, with what to write instead."""
     for name in KEYWORDS.keys() & set(given):
-        if name not in inspect.signature(function).parameters:
+        taken = inspect.signature(function).parameters
+        # What **options takes is unknown, in a class of the user's, unless its type says it (PEP 692).
+        others = any(one.kind is one.VAR_KEYWORD and "Unpack" not in str(one.annotation) for one in taken.values())
+        if name not in taken and not others:
             raise TypeError(f"{what} takes no {name}=: {KEYWORDS[name]}")
+
+
+def check_function(what: str, given: Any, kind: str = "function") -> None:
+    """Raise TypeError for what can't be called, or is a class in the place of its object."""
+    if isinstance(given, type) or not callable(given):
+        found = f"the class {given.__name__} itself" if isinstance(given, type) else f"of type {type(given).__name__}"
+        raise TypeError(f"{what}: pass a {kind}; this is {found}")
 
 
 def keywords_told(function: Function) -> Function:

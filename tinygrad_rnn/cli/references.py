@@ -7,18 +7,14 @@ import importlib
 import importlib.util
 import os
 import sys
-import sysconfig
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..recorded.outside import users_line
 from .options import in_one_line
 from .places import Complaint
-
-LIBRARIES = [Path(__file__).parents[1], *(Path(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))]
-"""Folders of code that isn't the user's: this package, Python's library, and installed packages."""
 
 
 def module_and_name(reference: str) -> tuple[ModuleType, str]:
@@ -73,13 +69,9 @@ def users_code(what_failed: str) -> Iterator[None]:
     except Complaint:
         raise
     except (Exception, SystemExit) as error:
-        lines = [f for f in traceback.extract_tb(error.__traceback__) if not _of_a_library(Path(f.filename))]
-        place = f" ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else ""
+        line = users_line(error)
+        place = f" ({Path(line.filename).name}, line {line.lineno})" if line else ""
         raise Complaint(f"{what_failed} {type(error).__name__}: {in_one_line(error)}{place}") from error
-
-
-def _of_a_library(path: Path) -> bool:
-    return not path.is_absolute() or any(map(path.is_relative_to, LIBRARIES))
 
 
 def _imported(name: str) -> ModuleType:

@@ -257,7 +257,10 @@ class Report:
 
     def sentences(self) -> list[str]:
         """The sentences that accompany the tables."""
-        said = [f"{row.name}: {row.sentence}." for row in self.rows if row.sentence]
+        of_rows: dict[str, list[str]] = {}
+        for row in self.rows:
+            of_rows.setdefault(row.sentence, []).append(row.name)
+        said = [f"{', '.join(names)}: {sentence}." for sentence, names in of_rows.items() if sentence]
         if self.first_wrong_line is not None:
             said.append(f"The first wrong line is {self.first_wrong_line.name}.")
         elif self.lines and all(line.verdict == AGREES for line in self.lines):

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from ..autodiff.did_you_mean import check_function
 from ..autodiff.errors import NotOnTensors
 from ..autodiff.extras import pip_install
 from ..autodiff.memory import keep_freed_memory
@@ -362,8 +363,7 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
         >>> np.allclose(ys.data, tr.unroll(cell, xs)[0].data)
         True
     """
-    if isinstance(function, type):
-        raise TypeError(f"compile: pass a cell or a function; this is the class {function.__name__} itself")
+    check_function("compile", function, "cell or a function")
     if executor == "numba":  # the earlier name of "llvm"
         executor = "llvm"
     if executor not in EXECUTORS and switching_call(executor) is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.did_you_mean import check_function
 from ..autodiff.errors import CannotCompile
 from ..autodiff.extras import pip_install
 from ..autodiff.tensor import Tensor
@@ -53,6 +54,7 @@ def to_jax(
         >>> {name: g.shape for name, g in gradients.items()}
         {'U': (3, 4), 'W': (4, 4), 'b': (4,)}
     """
+    check_function("to_jax", function)
     if importlib.util.find_spec("jax") is None:
         raise ImportError(f"to_jax makes functions for JAX: {pip_install('jax')}")
 

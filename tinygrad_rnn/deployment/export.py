@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autodiff.did_you_mean import check_function
 from ..autodiff.extras import optional
 from ..autodiff.scope import changed
 from ..autodiff.trees import children, leaves, paths, tree_map
@@ -84,6 +85,7 @@ def export_onnx(
         ...     tr.export_onnx(tr.nn.GRU(3, 4), os.path.join(folder, "gru.onnx"), np.zeros((7, 5, 3), np.float32))
         Exported(inputs={'x': ('T', 'B', 3)}, outputs={'output': ('T', 'B', 4), 'state': (1, 'B', 4)}, fixed={})
     """
+    check_function("export_onnx", function, "Module or a function")
     onnx = optional("onnx", "onnx", "export_onnx needs onnx")
     arguments = example if type(example) is tuple else (example,)
     arguments = tree_map(lambda a: np.asarray(a) if isinstance(a, (int, float, list)) else a, arguments)

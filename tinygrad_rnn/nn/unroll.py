@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autodiff.did_you_mean import check_function
 from ..autodiff.errors import reveal
 from ..autodiff.graph import Node, named
 from ..autodiff.memory import own_copy
@@ -78,9 +79,7 @@ def unroll(
         >>> round(W.grad.item(), 4)
         0.3646
     """
-    if isinstance(cell, type) or not callable(cell):
-        given = f"the class {cell.__name__} itself" if isinstance(cell, type) else f"of type {type(cell).__name__}"
-        raise TypeError(f"unroll: a cell is a function, or a module such as RNNCell(3, 4); this one is {given}")
+    check_function("unroll", cell, "cell: a function, or a module such as RNNCell(3, 4)")
     plain = uncompiled(cell)
     own_way = getattr(plain, "unroll", None)
     if own_way is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 import sys
 import sysconfig
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -49,6 +50,12 @@ def read_from_outside(function: Any) -> dict[str, Any]:
             else:
                 found.setdefault(name, value)
     return found
+
+
+def users_line(error: BaseException) -> traceback.FrameSummary | None:
+    """The last line of the user's own code that an exception went through; None if it came through none."""
+    lines = traceback.extract_tb(error.__traceback__)
+    return next((line for line in reversed(lines) if not line.filename.startswith(NOT_THE_USERS)), None)
 
 
 def data_outside(function: Any, parameters: Any, data: Sequence[Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 from ...autodiff.foreign import as_numpy
 from ...manual.lines import lines as lines_of_derivation
 from ...recorded.one_by_one import of_a_tree
+from ...recorded.outside import users_line
 from ...recorded.recording import Recording
 from .forms import called_as_parameters, is_object, run_object, unpacked
 from .one_layer import derives_a_layer, run_layer
@@ -53,6 +54,8 @@ def read_claims(manual: Any, recording: Recording, values: Mapping[str, np.ndarr
         given = evaluated(manual, recording, recording.values() if values is None else values)
     except Exception as error:
         problem = f"the manual function raised {type(error).__name__}: {error}"
+        if line := users_line(error):
+            problem += f" (line {line.lineno} of {line.name}, `{line.line}`)"
         return Claims({name: Claim(None, problem) for name in recording.parameters}, {}, {}, {}, [])
     lines: dict[str, Any] = {}
     by_step: dict[str, dict[int, np.ndarray]] = {}
