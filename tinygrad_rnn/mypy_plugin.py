@@ -23,6 +23,7 @@ PLAIN = {
     *("all", "any", "asarray", "array", "isclose", "iscomplexobj", "isreal", "ndim", "result_type", "shape", "size"),
     *("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "isfinite", "isinf", "isnan", "signbit"),
     *("logical_and", "logical_not", "logical_or", "logical_xor"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift"),
 }
 
 OPERATORS = {f"__{side}{name}__" for name in ("add", "sub", "mul", "truediv", "pow", "matmul") for side in ("", "r")}

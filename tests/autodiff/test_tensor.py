@@ -204,6 +204,17 @@ def test_operators_and_their_reflections(w: tr.Tensor, name: str) -> None:
             assert isinstance(g, tr.Tensor) and g.requires_grad and np.array_equal(g.data, e)
 
 
+@pytest.mark.parametrize("name", ["and_", "or_", "xor", "lshift", "rshift"])
+def test_operators_of_bits_and_their_reflections(name: str) -> None:
+    import operator
+
+    f, n, a = getattr(operator, name), tr.tensor(np.array([5, 6, 1])), np.array([2, 0, 3])
+    for left, right in ((n, a), (a, n), (n, 2), (2, n), (n, n), (np.int64(3), n)):
+        plain = [x.data if isinstance(x, tr.Tensor) else x for x in (left, right)]
+        np.testing.assert_array_equal(f(left, right), f(*plain), strict=True)
+    np.testing.assert_array_equal(np.left_shift(n, 1) + np.right_shift(a, n), np.array([10, 12, 2]) + (a >> n.data))
+
+
 @pytest.mark.parametrize(
     ("name", "args"),
     [

@@ -229,6 +229,16 @@ def test_in_place_operators_on_data_rebind_it(sign):
     np.testing.assert_array_equal(old, VALUE)
 
 
+@pytest.mark.parametrize("name", ["and", "or", "xor", "lshift", "rshift"])
+def test_in_place_operators_of_bits_on_data_rebind_it(name):
+    in_place, plain = getattr(operator, f"i{name}"), getattr(operator, f"__{name}__")
+    n = tr.tensor(np.array([5, 6, -7]))
+    old = n.data
+    n.data = in_place(n.data, 3)
+    np.testing.assert_array_equal(n.data, plain(np.array([5, 6, -7]), 3))
+    np.testing.assert_array_equal(old, [5, 6, -7])
+
+
 def test_data_is_read_only_and_says_what_to_do():
     W = leaf()
     with pytest.raises(ValueError, match=r"no_grad\(\).*W\.data = array"):

@@ -149,7 +149,10 @@ def test_operators_of_conditions(name, executor):
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
-@pytest.mark.parametrize("combine", [lambda n: n & 1, lambda n: n | 2, lambda n: 3 ^ n, lambda n: ~n])
+@pytest.mark.parametrize(
+    "combine",
+    [lambda n: n & 1, lambda n: n | 2, lambda n: 3 ^ n, lambda n: ~n, lambda n: n << 2, lambda n: (1 << n) + (9 >> n)],
+)
 def test_operators_of_bits(combine, executor):
     """Of whole numbers they are another thing than of conditions: every other step counts."""
 

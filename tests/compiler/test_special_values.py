@@ -73,7 +73,7 @@ def special(dtype, least=1 / 8):
 @pytest.fixture(scope="module", params=EXECUTORS)
 def executor(request):
     if request.param != "numpy":
-        pytest.importorskip(request.param)
+        pytest.importorskip("llvmlite" if request.param == "llvm" else request.param)
     return request.param
 
 
@@ -135,7 +135,24 @@ def test_no_operation_is_left_out():
         program = differentiated(program, [True] * count)
         met |= {value.op for value in [*program.forward_order(), *program.backward_order()]}
     known = {*expressions.TEXTS, *expressions.FORMS}
-    assert {op for op in known if op not in met} == set()
+    of_whole_numbers = {np.left_shift, np.right_shift}  # no others, and tested below
+    assert {op for op in known if op not in met} == of_whole_numbers
     by_element = [op for op in vars(elementwise).values() if isinstance(op, Primitive) and op.by_element]
     of_complex_numbers = {"real", "imag", "angle", "conjugate"}
     assert {op.name for op in by_element if op not in met} <= {"float_power", "positive"} | of_complex_numbers
+
+
+@pytest.mark.parametrize("name", ["i1", "i2", "i4", "i8", "u1", "u2", "u4"])
+def test_shifts_by_as_many_places_as_there_are(name, executor):
+    """Also by more places, and by fewer than none."""
+    dtype = np.dtype(name)
+    limits = np.iinfo(dtype)
+    n = np.array([0, 1, 5, 100, limits.max, limits.min, *([-7] if dtype.kind == "i" else [])], dtype)
+    places = np.array([0, 1, 7, 8, 31, 32, 63, 64, 100, *([-1, -100] if dtype.kind == "i" else [])], dtype)
+
+    def shifts(n, places):
+        return n[:, None] << places, n[:, None] >> places, (n << 3) - (1 << n), (n > 2) << (n > 1)
+
+    for found, expected in zip(tr.compile(shifts, executor=executor)(n, places), shifts(n, places)):
+        np.testing.assert_array_equal(np.asarray(found), expected)
+        assert np.asarray(found).dtype == expected.dtype

@@ -417,12 +417,20 @@ class Tensor(InPlaceOperators, ArrayNode):
     __gt__ = _comparison(np.greater, operator.gt)
     __ge__ = _comparison(np.greater_equal, operator.ge)
 
-    # So are the results of operators that combine conditions.
+    # So are the results of operators that combine conditions, or the bits of whole numbers.
 
     __and__ = __rand__ = _as_method(np.bitwise_and)
     __or__ = __ror__ = _as_method(np.bitwise_or)
     __xor__ = __rxor__ = _as_method(np.bitwise_xor)
     __invert__ = _as_method(np.invert)
+    __lshift__ = _as_method(np.left_shift)
+    __rshift__ = _as_method(np.right_shift)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return call(np.left_shift, (other, self), NO_KEYWORDS)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return call(np.right_shift, (other, self), NO_KEYWORDS)
 
     # --- methods, as ndarrays have them ------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class InPlaceOperators:
 def _new_value(name: str) -> Callable[[Any, Any], Any]:
     """An in-place operator of arrays, which makes a new array if it can't write into the old one."""
     in_place: Callable[[Any, Any], Any] = getattr(np.ndarray, f"__i{name}__")
-    plain: Callable[[Any, Any], Any] = getattr(operator, name)
+    plain: Callable[[Any, Any], Any] = getattr(operator, f"__{name}__")
 
     def method(self: Any, other: Any) -> Any:
         return in_place(self, other) if self.flags.writeable else plain(np.asarray(self), other)
@@ -87,6 +87,11 @@ class ReadOnlyArray(np.ndarray[Any, Any]):
     __ifloordiv__ = _new_value("floordiv")
     __imod__ = _new_value("mod")
     __ipow__ = _new_value("pow")
+    __iand__ = _new_value("and")
+    __ior__ = _new_value("or")
+    __ixor__ = _new_value("xor")
+    __ilshift__ = _new_value("lshift")
+    __irshift__ = _new_value("rshift")
     if hasattr(np.ndarray, "__imatmul__"):
         __imatmul__ = _new_value("matmul")
 

@@ -260,5 +260,5 @@ without_gradient(
     np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
     np.isnan, np.isinf, np.isfinite, np.isposinf, np.isneginf, np.signbit, np.isclose, np.isin, np.isreal, np.iscomplex,
     np.isrealobj, np.iscomplexobj, np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
-    np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert,
+    np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert, np.left_shift, np.right_shift,
 )  # fmt: skip

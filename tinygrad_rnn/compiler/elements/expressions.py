@@ -63,6 +63,9 @@ TEXTS: dict[Any, str] = {
     special.error_function: "{real}(erf({0}))",
     np.logical_not: "(not {0})",
     np.invert: "(~{0})",
+    # Bits that are shifted beyond the last are lost; NumPy takes a negative number of places for a large one.
+    np.left_shift: "({0} << {1} if 0 <= {1} and {1} < 64 else i64(0))",
+    np.right_shift: "({0} >> ({1} if 0 <= {1} and {1} < 64 else i64(63)))",
     elementwise.maximum: CHOICE.format("{0} > {1} or {0} != {0}"),
     elementwise.minimum: CHOICE.format("{0} < {1} or {0} != {0}"),
     elementwise.fmax: CHOICE.format("{0} > {1} or {1} != {1}"),
@@ -148,7 +151,7 @@ FORMS: dict[Any, Callable[..., str]] = {
 WHOLE = {
     elementwise.add, elementwise.subtract, elementwise.multiply, elementwise.where, elementwise.negative,
     elementwise.absolute, elementwise.square, elementwise.maximum, elementwise.minimum, elementwise.clipped,
-    stop_gradient, np.invert, *OF_WHOLE_NUMBERS, *BITS,
+    stop_gradient, np.invert, np.left_shift, np.right_shift, *OF_WHOLE_NUMBERS, *BITS,
 }  # fmt: skip
 TYPES = set(map(np.dtype, ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "f4", "f8")))
 THROUGH_32_BITS = set(map(np.dtype, ("i1", "i2", "i4", "u1", "u2")))  # NumPy's way from a float: NaN is then no place
