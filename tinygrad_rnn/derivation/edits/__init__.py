@@ -1,7 +1,8 @@
 """Edits of a derivation: the lines that somebody writes who makes a slip, and what they compute.
 
 - ``edits``: all edits of a line, from the usual to the rare. Their ``kinds``: ``of_factors``, ``of_terms``,
-  ``of_values``, ``of_steps``, and ``of_uses``, where a value is wrong in one place alone. ``found``: what they return.
+  ``of_values``, ``of_steps``, ``smoothed``, and ``of_uses``, where a value is wrong in one place alone. ``found``:
+  what they return.
 - ``everywhere``: one value exchanged for another in all lines, by ``changing``; of these, ``kept``: values of a wrong
   step; ``of_sums``: other sums; ``loops``: loops over other steps, or the other way.
 - ``alike``: the same edit in several places.

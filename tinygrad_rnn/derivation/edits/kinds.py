@@ -6,6 +6,7 @@ from . import of_factors as factors
 from . import of_steps as steps
 from . import of_terms as terms
 from . import of_values as values
+from . import smoothed
 
 PARTS = (
     (
@@ -19,8 +20,8 @@ PARTS = (
         factors.factors_together, values.transposes_together, factors.groups_of, factors.slopes,
         values.references_to_others, values.other_data, values.blocks, values.slices, values.constants,
         values.matrix_products, values.powers, terms.terms_left_out, terms.brackets_turned, terms.brackets,
-        terms.factors_of_some_terms,
-        terms.smoothing, values.stacked_rows, values.products_of_one, values.ends_for_beginnings,
+        terms.factors_of_some_terms, smoothed.smoothing, values.stacked_rows, values.products_of_one,
+        values.other_reductions, values.ends_for_beginnings,
         factors.equal_weights, terms.handed_on, terms.halves_exchanged, terms.numbers_exchanged,
         terms.numbers_of_steps, terms.terms_by_number, values.one_for_all, values.shares, terms.read_too_late,
         terms.starts_of_pieces, terms.lengths_of_pieces,
@@ -42,6 +43,6 @@ OF_USES = (
     *PARTS[0][: PARTS[0].index(steps.steps_beside)], values.references_to_others, values.blocks, values.powers,
     steps.steps_beside, steps.rows_beside, values.other_data, factors.equal_weights, terms.halves_exchanged,
     terms.handed_on, factors.slopes_of_parts, values.matrix_products, values.forgotten_masks,
-    terms.brackets_turned,
+    terms.brackets_turned, smoothed.smoothing,
 )  # fmt: skip
 BY_PART = (*OF_USES, factors.groups_of, values.slices)  # where each part of a value is computed by itself

@@ -9,8 +9,6 @@ from functools import partial
 from operator import is_
 from typing import Any
 
-import numpy as np
-
 from ...autodiff.rules import elementwise, shape
 from ..equations.arithmetic import (
     factors,
@@ -25,7 +23,7 @@ from ..equations.arithmetic import (
     scaled,
 )
 from ..equations.choices import is_masked, where
-from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, apply
+from ..equations.expressions import Data, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, TWO, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
 from ..equations.parts import (
@@ -41,8 +39,6 @@ from ..equations.parts import (
     total,
 )
 from ..equations.quantities import Quantity
-from ..equations.recognising import one_hot
-from ..running.evaluate import Running, compiled
 from .found import Found, instead
 from .hand import Hand
 from .misplaced import AddedUp, CarriedAlone, Moved
@@ -102,7 +98,7 @@ def terms_by_number(part: Expression, line: Line, hand: Hand) -> Found:
 def numbers_of_steps(part: Expression, line: Line, hand: Hand) -> Found:
     """The weights of the steps left out: one number at all steps, in place of several, each at some steps."""
     terms = part.operands if is_sum(part) else ()
-    weights = [(term.steps, _coefficient(term.inner)) for term in terms if isinstance(term, During)]
+    weights = [(term.steps, coefficient(term.inner)) for term in terms if isinstance(term, During)]
     reads = any(isinstance(p, (Reference, Parameter, Data)) for p in parts(part))
     if len(weights) == len(terms) > 1 and line.steps and not reads:
         mean = sum(len(steps) * weight for steps, weight in weights) / len(line.steps)
@@ -113,37 +109,26 @@ def numbers_of_steps(part: Expression, line: Line, hand: Hand) -> Found:
 
 def numbers_exchanged(part: Expression, line: Line, hand: Hand) -> Found:
     """Two terms with the factors of each other: 1 - q and q of a quantile, of which each belongs to one side."""
-    terms = list(_addends(part))
+    terms = list(addends(part))
     if len(terms) == 2 and line.kind != "forward":
         (a, again_a), (b, again_b) = map(unwrapped, terms)
-        of_a, of_b = map(_coefficient, (a, b))
+        of_a, of_b = map(coefficient, (a, b))
         if abs(of_a) != abs(of_b) and of_a and of_b:
             by = abs(of_b / of_a)
             new = total([again_a(scaled(a, by)), again_b(scaled(b, 1 / by))])
             yield new, "the numbers of {} and {} stand in each other's place", (a, b)
 
 
-def _coefficient(term: Expression) -> float:
+def coefficient(term: Expression) -> float:
     """The number by which a term is multiplied."""
     if applies(term, elementwise.divide) and isinstance(term.operands[1], Number):
-        return _coefficient(term.operands[0]) / term.operands[1].value
+        return coefficient(term.operands[0]) / term.operands[1].value
     if is_negative(term):
-        return -_coefficient(term.operands[0])
+        return -coefficient(term.operands[0])
     found = 1.0
     for factor in factors(term):
-        found *= factor.value if isinstance(factor, Number) else 1.0 if factor is term else _coefficient(factor)
+        found *= factor.value if isinstance(factor, Number) else 1.0 if factor is term else coefficient(factor)
     return found
-
-
-def smoothing(part: Expression, line: Line, hand: Hand) -> Found:
-    """The classes themselves, 1 and 0, in the place of smoothed ones, a + b onehot(y)."""
-    terms = list(_addends(part))
-    for rest, of_class in itertools.permutations(terms, 2) if len(terms) == 2 and part.ndim else ():
-        classes = [p for p in parts(of_class, Apply) if p.operation is one_hot]
-        if len(classes) == 1 and not any(parts(rest, Reference, Parameter, Data)):
-            to_each = float(np.ravel(compiled(rest)(Running({}, {}), None))[0])
-            plain = scaled(classes[0], _coefficient(of_class) + part.shape[-1] * to_each)
-            yield plain, "the classes {} weren't smoothed", (classes[0],)
 
 
 def halves_exchanged(part: Expression, line: Line, hand: Hand) -> Found:
@@ -218,7 +203,7 @@ def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
     for few in itertools.combinations(part.operands, 3) if is_sum(part) and 4 < len(part.operands) < 8 else ():
         rest = [term for term in part.operands if term not in few]
         yield broadcast(total(rest), part.shape), "the terms {} were left out", (total([*map(_inner, few)]),)
-    terms = list(_addends(part)) if is_sum(part) else []
+    terms = list(addends(part)) if is_sum(part) else []
     for i, j in itertools.combinations(range(len(terms)), 2) if len(terms) > 2 else ():
         rest = [term for k, term in enumerate(terms) if k not in (i, j)]
         left = total(rest) if len(rest) > 1 else _alone(rest[0], part)
@@ -228,7 +213,7 @@ def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
 
 def brackets_turned(part: Expression, line: Line, hand: Hand) -> Found:
     """A difference the wrong way round, whose factor stands in both of its terms: g ∘ (a - b) is g ∘ a - g ∘ b here."""
-    terms = list(_addends(part)) if is_sum(part) or is_difference(part) else []
+    terms = list(addends(part)) if is_sum(part) or is_difference(part) else []
     for i, j in itertools.combinations(range(len(terms)), 2) if len(terms) > 2 else ():
         of = _inner(terms[i]), _inner(terms[j])
         if _factors(of[0]) & _factors(of[1]):
@@ -268,7 +253,7 @@ def brackets(part: Expression, line: Line, hand: Hand) -> Found:
 def factors_of_some_terms(part: Expression, line: Line, hand: Hand) -> Found:
     """A factor or divisor of a whole sum, used as one of a single term, or of all but one: p - w y for w (p - y)."""
     for whole, by, factor, again in _factors_around(part):
-        terms = list(_addends(whole))
+        terms = list(addends(whole))
         for k, term in enumerate(terms):
             others = (*terms[:k], *terms[k + 1 :])
             if not any(isinstance(one, During) for one in terms):
@@ -530,15 +515,15 @@ def _rest(part: Expression, quantity: Quantity) -> Expression | None:
     return part if all(map(is_, left, part.operands)) else part.with_operands(tuple(kept))
 
 
-def _addends(term: Expression) -> Iterator[Expression]:
+def addends(term: Expression) -> Iterator[Expression]:
     """The terms of a sum or a difference, and of those in it."""
     inner, again = unwrapped(term)
     if is_sum(inner):
-        yield from (again(addend) for operand in inner.operands for addend in _addends(operand))
+        yield from (again(addend) for operand in inner.operands for addend in addends(operand))
     elif is_difference(inner):
         a, b = inner.operands
-        yield from map(again, _addends(a))
-        yield from (again(negative(addend)) for addend in _addends(b))
+        yield from map(again, addends(a))
+        yield from (again(negative(addend)) for addend in addends(b))
     else:
         yield term
 

@@ -21,6 +21,7 @@ from .found import Found, instead
 from .hand import Hand
 from .misplaced import AddedUp, Mask, Rolled
 from .of_steps import axis_of_steps
+from .smoothed import largest
 
 MOST_PARTS = 4  # side by side, whose orders are tried
 SHORT = 12  # the length up to which a slice may be any other one, and not only that of another part
@@ -206,13 +207,6 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
         if part.name in hand.probabilities:
             classes = Apply(largest, (part,), {}, part.shape)
             yield instead(classes, part)
-        if part.name in hand.smoothed:
-            classes, k = Apply(largest, (part,), {}, part.shape), part.shape[-1]
-            top, rest = hand.smoothed[part.name]
-            for a, b in ((1, rest), (top - rest, rest * k / (k - 1)), (top - rest, rest - rest / k), (top - rest, 0)):
-                smoothed = times(Number(a), classes) if a != 1 else classes
-                smoothed = apply(elementwise.add, smoothed, Number(b)) if b else smoothed
-                yield instead(smoothed, part)
         for name, vectors in hand.vectors.get(part.name, ()):
             yield instead(Mask(vectors, f"onehot({name})"), part)
         for other in hand.data:
@@ -253,11 +247,6 @@ def recoded(array: Data, hand: Hand) -> Iterator[tuple[Expression, str]]:
         yield apply(elementwise.subtract, times(Number(2.0), array), ONE), "1 and -1 for the 1 and 0 of {}"
     if array.name in hand.signs:
         yield over(apply(elementwise.add, array, ONE), Number(2.0)), "1 and 0 for the 1 and -1 of {}"
-
-
-def largest(probabilities: np.ndarray) -> np.ndarray:
-    """An array with 1 where a row has its largest number, and 0 elsewhere."""
-    return np.eye(probabilities.shape[-1])[np.argmax(probabilities, axis=-1)]
 
 
 def masks(part: Expression, line: Line, hand: Hand) -> Found:
@@ -454,6 +443,21 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
                 yield broadcast(mean, part.shape), "the mean over all of {}", (inner,)
             if part.ndim == inner.ndim == 2 and inner.shape[0] == inner.shape[1]:
                 yield apply(shape.transpose, summed), "the sum over the other axis of {}", (inner,)
+
+
+def other_reductions(part: Expression, line: Line, hand: Hand) -> Found:
+    """The largest or smallest terms of a sum of derivatives, or their absolute values, in its place."""
+    if not applies(part, reductions.sum) or not reads_derivatives(part):
+        return
+    inner, axis = part.operands[0], part.settings.get("axis")
+    sizes = part.with_operands((apply(elementwise.absolute, inner),))
+    yield sizes, "the sum of absolute values for that of {}", (inner,)
+    axes = tuple(range(inner.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    for reduce, which in ((reductions.max, "largest"), (reductions.min, "smallest")):
+        yield Apply(reduce, part.operands, part.settings, part.shape), f"the {which} for the sum of {{}}", (inner,)
+        for one in axes if len(axes) > 1 else ():
+            each = part.with_operands((apply(reduce, inner, axis=one, keepdims=True),))
+            yield each, f"the {which} along axis {one} for the sum of {{}}", (inner,)
 
 
 def products_of_one(part: Expression, line: Line, hand: Hand) -> Found:
