@@ -70,6 +70,7 @@ LINEAR = {
     "differences": (lambda x, h: (-(x - h) / (1 + x * x) + ROW,) * 2, 1, 1),
     "sum": (lambda x, h: (h + x,) * 2, 1, 1),
     "decay": (lambda x, h: (0.7 * h,) * 2, 1, 1),
+    "of two precisions": (lambda x, h: (0.3 * (h * np.float32(0.1)) + 0.7 * (x - np.float32(0.1) * h),) * 2, 1, 1),
     "delay": (lambda x, h: (h, x), 1, 1),
     "reset": (lambda x, h: (np.where(x > 0.5, 0.0, tr.sigmoid(x) * h + x),) * 2, 1, 1),
     "held": (lambda x, h: (np.where(x[:, :1] > 0, A * h + x, h),) * 2, 1, 1),

@@ -102,10 +102,11 @@ def linear_step(trace: Trace, carried: Carried, needs: dict[Value, set[Value]]) 
 
 def _number(a: Any, user: Value, dtype: np.dtype) -> Part:
     """An operand that doesn't depend on the state, as a Tracer or a number; booleans count as 0 and 1."""
-    if not isinstance(a, Value):
-        return a
+    part = tracer(a) if isinstance(a, Value) else a
     is_condition = user.op is elementwise.where and a is user.args[0]
-    return tracer(a) if a.dtype == dtype or is_condition else tracer(a).astype(dtype)
+    if not isinstance(a, (Value, np.generic)) or a.dtype == dtype or is_condition:
+        return part
+    return part.astype(dtype)  # also a number of NumPy's: Python's beside it would take its fewer digits
 
 
 def _like(trace: Trace, part: Part, state: Value) -> Value:
