@@ -146,3 +146,24 @@ def test_short_indices_on_jax(kind: str) -> None:
     np.testing.assert_array_equal(fast(a, i).data, a[i])
     with pytest.raises(IndexError):
         fast(a, i + i.dtype.type(1))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "float32"])
+@pytest.mark.parametrize("name", ["sum", "prod", "cumsum", "cumprod", "trace", "nansum", "nanprod", "cumulative_sum"])
+def test_totals_of_whole_numbers_in_the_dtype_that_was_asked_for(name: str, dtype: str) -> None:
+    """Also inside of another sum, where two would be one if the first were of the usual long numbers."""
+    if not hasattr(np, name):
+        pytest.skip("NumPy 2.1 has it")
+    total: Any = getattr(np, name)
+    options: dict[str, Any] = {"dtype": dtype, **({} if name == "trace" else {"axis": 0})}
+
+    def f(a: Any) -> Any:
+        return total(a, **options), np.sum(total(a, **options))
+
+    for kind in ("int16", "bool"):
+        a = np.array([[100, 100, -3], [2, 3, 100], [1, 2, 3]]).astype(kind)
+        for given, run in ((tr.tensor(a), f), (a, tr.compile(f)), (a, tr.compile(f, executor="llvm"))):
+            for found, expected in zip(run(given), f(a)):
+                value = np.asarray(found.data if isinstance(found, tr.Tensor) else found)
+                np.testing.assert_array_equal(value, expected)
+                assert value.dtype == expected.dtype

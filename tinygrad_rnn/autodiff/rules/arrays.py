@@ -36,3 +36,8 @@ def in_dtype(a: Any, dtype: Any, kinds: str = "f") -> Any:
             "dtype= out, and convert the result, or the argument, by astype()."
         )
     return a.astype(dtype)
+
+
+def total_in_dtype(total: Any, dtype: Any) -> Any:
+    """A sum or product in the dtype that was asked for: NumPy's of short whole numbers is a long one if none was."""
+    return total if dtype is None or total.dtype == dtype else total.astype(dtype)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, overrides, primitive
-from .arrays import in_dtype
+from .arrays import in_dtype, total_in_dtype
 from .axes import along_axis, flat_or_axis, one_axis
 
 
@@ -75,14 +75,14 @@ def _flat_unless(axis: int | None, a: Any, dtype: Any) -> tuple[Any, int]:
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """np.cumsum; without an axis, of the flattened array."""
     a, along = _flat_unless(axis, a, dtype)
-    return running_sum(a, axis=along)
+    return total_in_dtype(running_sum(a, axis=along), dtype)
 
 
 @overrides(np.cumprod)
 def cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """np.cumprod; without an axis, of the flattened array."""
     a, along = _flat_unless(axis, a, dtype)
-    return running_product(a, axis=along)
+    return total_in_dtype(running_product(a, axis=along), dtype)
 
 
 def cumulative(run: Primitive, start: float) -> Any:
@@ -92,7 +92,7 @@ def cumulative(run: Primitive, start: float) -> Any:
         if axis is None and np.ndim(x) > 1:
             raise ValueError(f"np.cumulative_{run.name[3:]} of shape {np.shape(x)}: say along which axis=")
         x, along = _flat_unless(0 if axis is None else axis, x, dtype)
-        result = run(x, axis=along)
+        result = total_in_dtype(run(x, axis=along), dtype)
         if not include_initial:
             return result
         first = np.full_like(x[along_axis(along, x.ndim, slice(None, 1))], start, shape=_one_long(x.shape, along))

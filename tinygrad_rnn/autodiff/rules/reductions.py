@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, overrides, primitive, without_gradient
-from .arrays import in_dtype
+from .arrays import in_dtype, total_in_dtype
 from .axes import Axis, all_axes, counted_axes, reduced_axes
 from .elementwise import masked
 
@@ -166,7 +166,7 @@ def masked_sum(
     axis = reduced_axes(axis, a.ndim)
     a = in_dtype(a, dtype, "fiu")
     total = sum(selected(a, where, 0), axis=axis, keepdims=keepdims)
-    return total if initial is None else total + initial
+    return total_in_dtype(total if initial is None else total + initial, dtype)
 
 
 @overrides(np.mean)
@@ -187,7 +187,7 @@ def masked_prod(
     axis = reduced_axes(axis, a.ndim)
     a = in_dtype(a, dtype, "fiu")
     product = prod(selected(a, where, 1), axis=axis, keepdims=keepdims)
-    return product if initial is None else product * initial
+    return total_in_dtype(product if initial is None else product * initial, dtype)
 
 
 def _extreme(reduce: Primitive, choose: Any, a: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Any:
