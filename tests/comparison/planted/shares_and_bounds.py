@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import tinygrad_rnn as tr
-from tests.comparison.planted.common import network, numbers, softmax, weights
+from tests.comparison.planted.common import network, numbers, sigmoid, softmax, weights, zeros
 
 T, B, n, d, K = 4, 3, 2, 3, 4
 SHARE = 0.1  # of all classes
@@ -90,3 +90,84 @@ def smoothed_within(slip, p, xs, classes):
         g["b"] += slip("largest instance in b", da.sum(axis=0), da.max(axis=0))
         carried = da @ p["W"].T
     return g
+
+
+# --- what goes back through time is bounded, as people do against explosion -----------------------------------------
+
+
+def clip(g, bound):
+    return np.clip(g, -bound, bound)
+
+
+def norm_at_most(g, bound, axis=None):
+    return g * np.minimum(1, bound / np.linalg.norm(g, axis=axis, keepdims=True))
+
+
+def plain_loss(p, xs, ys):
+    return sum(np.sum((h @ p["V"] - y) ** 2) for h, y in zip(states(p, xs), ys)) / B
+
+
+@network(plain_loss, weights(603, U=(n, d), W=(d, d), b=(d,), V=(d, 2)), numbers(603, T, B, n), numbers(604, T, B, 2))
+def bounded_on_the_way(slip, p, xs, ys):
+    hs = [np.zeros((B, d)), *states(p, xs)]
+    g, carried = zeros(p), np.zeros((B, d))
+    for t in reversed(range(T)):
+        do = 2 * (hs[t + 1] @ p["V"] - ys[t]) / B
+        do = slip("errors clipped", do, lambda do=do: clip(do, 0.5))
+        g["V"] += hs[t + 1].T @ do
+        dh = do @ p["V"].T + carried
+        dh = slip("dh clipped", dh, lambda dh=dh: clip(dh, 0.5))
+        dh = slip("norm of dh bounded", dh, lambda dh=dh: norm_at_most(dh, 0.8))
+        da = dh * (1 - hs[t + 1] ** 2)
+        da = slip("norm of each row of da bounded", da, lambda da=da: norm_at_most(da, 0.3, axis=1))
+        g["U"] += xs[t].T @ da
+        g["W"] += hs[t].T @ da
+        g["b"] += da.sum(axis=0)
+        carried = da @ p["W"].T
+        carried = slip("what is handed on clipped", carried, lambda carried=carried: clip(carried, 0.25))
+    whole = np.sqrt(sum(np.sum(one**2) for one in g.values()))
+    return {name: slip("norm of all together is 2", one, 2 * one / whole) for name, one in g.items()}
+
+
+def memory(p, x, h, c):
+    i, f, g, o = np.split(x @ p["U"] + h @ p["W"] + p["b"], 4, axis=1)
+    i, f, g, o = tr.sigmoid(i), tr.sigmoid(f), np.tanh(g), tr.sigmoid(o)
+    c = f * c + i * g
+    return o * np.tanh(c), c
+
+
+def memory_loss(p, xs, ys):
+    h = c = np.zeros((B, d))
+    loss = 0.0
+    for x, y in zip(xs, ys):
+        h, c = memory(p, x, h, c)
+        loss = loss + np.sum((h - y) ** 2) / B
+    return loss
+
+
+@network(
+    memory_loss, weights(605, U=(n, 4 * d), W=(d, 4 * d), b=(4 * d,)), numbers(605, T, B, n), numbers(606, T, B, d)
+)
+def bounded_memory(slip, p, xs, ys):
+    hs, cs, tape = [np.zeros((B, d))], [np.zeros((B, d))], []
+    for x in xs:
+        i, f, g, o = np.split(x @ p["U"] + hs[-1] @ p["W"] + p["b"], 4, axis=1)
+        i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+        tape.append((i, f, g, o))
+        cs.append(f * cs[-1] + i * g)
+        hs.append(o * np.tanh(cs[-1]))
+    grads, dh_on, dc_on = zeros(p), np.zeros((B, d)), np.zeros((B, d))
+    for t in reversed(range(T)):
+        i, f, g, o = tape[t]
+        dh = 2 * (hs[t + 1] - ys[t]) / B + dh_on
+        dc = dc_on + dh * o * (1 - np.tanh(cs[t + 1]) ** 2)
+        dc = slip("norm of dc bounded", dc, lambda dc=dc: norm_at_most(dc, 0.4))
+        of_gates = [dc * g * i * (1 - i), dc * cs[t] * f * (1 - f), dc * i * (1 - g**2)]
+        dz = np.concatenate([*of_gates, dh * np.tanh(cs[t + 1]) * o * (1 - o)], axis=1)
+        dz = slip("dz clipped", dz, lambda dz=dz: clip(dz, 0.1))
+        grads["U"] += xs[t].T @ dz
+        grads["W"] += hs[t].T @ dz
+        grads["b"] += dz.sum(axis=0)
+        bound = slip("both that are handed on clipped", 100.0, 0.1)
+        dh_on, dc_on = clip(dz @ p["W"].T, bound), clip(dc * f, bound)
+    return grads

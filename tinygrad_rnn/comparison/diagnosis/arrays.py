@@ -227,7 +227,24 @@ def changed_arrays(sides: Sides, wrong: Sequence[Row] | None = None) -> Iterator
         phrase = phrase.replace("the right one", "the right ones") if len(names) > 1 else phrase
         sentence = f"{', '.join(names)}: {several} {phrase}."
         yield Diagnosis(mistake, tuple(names), sentence, len(names) == len(wrong))
+    yield from _normalised_together(sides, wrong)
     yield from _moved_to_another(wrong, tolerance)
+
+
+def _normalised_together(sides: Sides, wrong: Sequence[Row]) -> Iterator[Diagnosis]:
+    """The gradients, scaled so that all together have a round norm."""
+    given = [row.autograd if row.manual is None else np.asarray(row.manual) for row in sides.rows]
+    norm, own = (
+        np.sqrt(sum(float(np.vdot(array, array)) for array in arrays))
+        for arrays in (given, [row.autograd for row in sides.rows])
+    )
+    is_round = norm and np.isclose(norm, float(f"{norm:.1g}"), rtol=1e-9)
+    if is_round and all(
+        sides.tolerance.equal(row.autograd * (norm / own), array) for row, array in zip(sides.rows, given)
+    ):
+        names = tuple(row.name for row in wrong)
+        said = f"your gradients equal the right ones, scaled so that the norm of all together is {norm:.1g}"
+        yield Diagnosis("normalised", names, f"{', '.join(names)}: {said}.")
 
 
 def _moved_to_another(wrong: Sequence[Row], tolerance: Tolerance) -> Iterator[Diagnosis]:

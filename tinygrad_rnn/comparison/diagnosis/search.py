@@ -25,12 +25,14 @@ from ...derivation.equations.lines import Line
 from ...derivation.equations.parts import at, parts
 from ..measures import Tolerance, constant_of
 from .at_fault import AtFault
+from .bounded import bounded
 from .needed import Needed
 from .reweighted import reweighted
 from .situation import Edits, Situation
 from .two_of_one_line import two_of_one_line
 
 MOST_FITTING = 4  # edits of a line that give the same numbers
+SECONDS_FOR_BOUNDS = 0.5
 USES = -1  # in place of a rank: the edits of what a line reads
 
 
@@ -192,6 +194,12 @@ class Search:
         if (line, USES) not in self._edits:
             self._edits[line, USES] = list(edits_of_uses(line, self.hand))
         return self._edits[line, USES]
+
+    def bounded(self) -> Iterator[Edits]:
+        """Derivatives of a loop that are bounded; not looked for for long, where many lines may be at fault."""
+        reach = self.lines_that_reach(self.wrong.keys(), all_of_them=False)
+        lines, budget = [line for line in reach if line.kind == "backward"], self.budget.at_most(SECONDS_FOR_BOUNDS)
+        yield from bounded(list(self._alone(lines)), lines, self.recorded, budget)
 
     def at_ends(self) -> Iterator[Edits]:
         """Single edits at the first or the last step alone, or at all others."""

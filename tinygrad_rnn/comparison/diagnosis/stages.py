@@ -40,6 +40,7 @@ def further_stages(search: Search) -> Stages:
     yield fitting(search.uses(gradients, (factors_of, groups_left_out)), "factors left out of what a line reads")
     yield fitting(search.uses(gradients), "edits of what it reads")
     yield fitting(search.singles(1, later), "other edits")
+    yield fitting(search.bounded(), "bounds of derivatives")
     for size in (1, 2):
         yield fitting(search.located(size), "an edit in each of several lines")
     if not first:  # a line of each gate, say, or of each layer

@@ -262,6 +262,44 @@ class Moved(During):
         return lambda run, t: inner(run, sources[t]) if t in sources else None
 
 
+BOUNDS = {"number": "no number above {}", "norm": "no norm above {}", "norm of a row": "no norm of a row above {}"}
+
+
+class Bounded(Expression):
+    """A derivative that is kept small: its numbers are clipped, or it is scaled to a norm.
+
+    Args:
+        of: the derivative.
+        how: what has a bound, one of ``BOUNDS``.
+        bound: the bound.
+    """
+
+    def __init__(self, of: Expression, how: str, bound: float) -> None:
+        self.operands, self.shape, self.how, self.bound = (of,), of.shape, how, bound
+        self.details = how, bound
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """The same bound of another derivative."""
+        return Bounded(operands[0], self.how, self.bound)
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """The derivative, and its bound."""
+        return f"bounded({writer.write(self.operands[0])}, {self.how} ≤ {self.bound:.6g})", 4
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """The function that computes it in a run."""
+        of, how, bound = compiled(self.operands[0]), self.how, self.bound
+
+        def bounded(run: Any, t: Any) -> Any:
+            value = of(run, t)
+            if value is None or how == "number":
+                return None if value is None else np.clip(value, -bound, bound)
+            norm = np.linalg.norm(value, axis=-1 if how == "norm of a row" else None, keepdims=True)
+            return value * np.minimum(1, np.divide(bound, norm, out=np.ones_like(norm), where=norm > 0))
+
+        return bounded
+
+
 class Mask(Constant):
     """An array of zeros and ones, with a name.
 
