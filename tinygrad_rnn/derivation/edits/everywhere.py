@@ -64,6 +64,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from _states_kept(derivation, hand)
     yield from _conditions(derivation)
     yield from _numbers(derivation, hand)
+    yield from _added_numbers(derivation, hand)
     yield from carries_shared(derivation)
     yield from _parts_exchanged(derivation)
     yield from other_sums(derivation)
@@ -189,6 +190,19 @@ def _numbers(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
         ratios = {number: number.value / rate for number in read}
         left: Any = {n: Number(r) for n, r in ratios.items() if np.isclose(abs(r), (0.5, 1, 2), rtol=1e-12).any()}
         yield from applied(derivation, left.get, "{} was left out, everywhere", (Number(rate),), reads=left)
+
+
+def _added_numbers(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """The changes that leave out a number that the forward pass adds to a value: the small one under a root."""
+    forward = [part for line in derivation.lines if line.kind == "forward" for part in parts(line.expression)]
+    for part in dict.fromkeys(forward):
+        rest = [term for term in part.operands if not isinstance(term, Number)] if is_sum(part) else []
+        if 0 < len(rest) < len(part.operands):
+            change = where_they_are_read({part: broadcast(total(rest), part.shape)}.get, hand, anew=True)
+            of, what = (total(rest), part), "{} stands where {} belongs, everywhere"
+            for edits in applied(derivation, change, what, of, fewest=1):
+                yield edits
+                yield from ((edit,) for edit in edits if len(edits) > 1)
 
 
 def carries_shared(derivation: Derived) -> Iterator[tuple[Edit, ...]]:

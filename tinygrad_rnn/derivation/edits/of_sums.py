@@ -25,6 +25,8 @@ def other_sums(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     for along, lengths in dict.fromkeys(kept for kept in found if kept is not None):
         n = lengths[along]
         changes = [(float(n), along, f"sums over {n} numbers stand where their means belong, everywhere")]
+        if n > 1:
+            changes.append((n / (n - 1), along, f"sums over {n} numbers were divided by {n - 1}, everywhere"))
         if len(lengths) == 2:
             changes.append((n / lengths[1 - along], 1 - along, "the means over the other axis, everywhere"))
             changes.append((1.0, 1 - along, "the sums over the other axis, everywhere"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, shape
+from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, reductions, shape
 from ..backward.absence import follows_from_absence
 from ..equations.arithmetic import factors, is_negative, is_product, is_sum, less_than_one, negative
 from ..equations.choices import is_masked, where
@@ -106,13 +106,23 @@ def distributed(line: Line) -> Iterator[tuple[Path, Expression]]:
     A product with values side by side (gates) is that of each with its own factors; the Jacobian of a softmax is
     applied to each term of the derivative that comes in; what h + z ∘ (c - h) keeps is g ∘ (1 - z), not g - g ∘ z; and
     (1 - y) ∘ p - w ∘ y ∘ (1 - p) is p - y with a weight; p - y is ((1 - y) / (1 - p) - y / p) ∘ p ∘ (1 - p); and rows
-    of D Wᵀ are D times the transpose of rows of W.
+    of D Wᵀ are D times the transpose of rows of W; and the sum of g ∘ (a / r) along a row is that of g ∘ a, by r.
     """
-    ways = (_by_block, _by_term, _by_what_is_kept, _by_weight, _with_slope_apart, _by_rows)
+    ways = (_by_block, _by_term, _by_what_is_kept, _by_weight, _with_slope_apart, _by_rows, _with_divisor_apart)
     for place, part in places(line.expression):
         for whole in (way(part) for way in ways):
             if whole is not None:
                 yield place, put(line.expression, place, whole)
+
+
+def _with_divisor_apart(part: Expression) -> Expression | None:
+    """A sum along an axis in which a value was divided by its norm, or deviation, as a sum that is divided by this."""
+    inner = part.operands[0] if applies(part, reductions.sum) and part.settings.get("keepdims") else part
+    for factor in inner.operands if inner is not part and is_product(inner) else ():
+        meant = meaning(factor)
+        if applies(meant, elementwise.divide) and meant.operands[1].shape == part.shape:
+            return over(part.with_operands((substituted(inner, factor, meant.operands[0]),)), meant.operands[1])
+    return None
 
 
 def _by_block(product: Expression) -> Expression | None:
