@@ -220,6 +220,33 @@ def test_a_stack_of_wide_matrices(executor):
 # --- loops -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("executor", [*EXECUTORS, "jax"])
+def test_a_computed_sequence_that_no_step_reads(executor):
+    def f(xs, h):
+        return tr.unroll(lambda x, h: np.tanh(h @ W), np.roll(xs, 1, axis=0), h)
+
+    found, expected = (
+        everything(g, normal(T, B, d), normal(B, d), [W]) for g in (tr.compile(f, executor=executor), f)
+    )
+    for a, b in zip(found, expected):
+        assert_equal(a, b, 1e-12)
+
+
+@pytest.mark.parametrize("executor", [*EXECUTORS, "jax"])
+def test_a_weight_gradient_of_rows_that_are_kept_transposed(executor):
+    """The loop of the backward pass has the transposed rows, and nothing to compute the rows themselves from."""
+
+    def cell(x, state):
+        h, mean, columns = state
+        u = np.tanh(x @ W + h @ W)
+        mean = 0.8 * mean + np.mean(u, axis=0)
+        u = u - 0.1 * mean
+        columns = 0.5 * columns + np.sin(u.T)
+        return np.sum(u), (u + 0.2 * np.tanh(u @ (2 * W)), mean, columns)
+
+    assert_compiled_agrees(cell, normal(T, B, d), (normal(B, d), normal(d), normal(d, B)), [W], executor=executor)
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("steps", [1, 2, T])
 def test_fewer_steps_than_inputs_in_a_compiled_function(steps, reverse):

@@ -248,7 +248,7 @@ class _Fission:
         if summands:
             totals = [self.total(a) for a in summands]
             return self._trace.made(value.op, (*totals, *value.args[len(totals) :]), value.keywords)
-        found = factors_of(value)
+        found = factors_of(value, self._slices)
         if found is not None and all(self._moves(factor.value) for factor in found[0]):
             at_all_steps = [self.over(factor.value) for factor in found[0]]
             return product_over_time(self._trace, value, *found, at_all_steps)

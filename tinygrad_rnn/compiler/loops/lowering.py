@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -184,10 +184,11 @@ class Factor(NamedTuple):
     term: str  # a letter for each of its axes; " " where the length is 1, and counts for nothing
 
 
-def factors_of(product: Value) -> tuple[list[Factor], str] | None:
+def factors_of(product: Value, rows: Container[Value]) -> tuple[list[Factor], str] | None:
     """The factors of a product that is cheaper to sum over time than to keep, and the letters of its axes.
 
     Such a product is the gradient of a weight at one step: ``hᵀ Δ``, also of stacks of matrices; or an outer product.
+    A factor that is one of the ``rows`` of sequences is taken as it is: a step doesn't have its operands.
     """
     args = product.args
     if len(args) != 2 or any(not isinstance(a, Value) or a.dtype != product.dtype for a in args):
@@ -199,7 +200,7 @@ def factors_of(product: Value) -> tuple[list[Factor], str] | None:
         terms = [letters[product.ndim - a.ndim :] for a in args]
     else:
         return None
-    found = [_looked_through(a, _without_ones(term, a, letters)) for a, term in zip(args, terms)]
+    found = [_looked_through(a, _without_ones(term, a, letters), rows) for a, term in zip(args, terms)]
     result = "".join(c if any(c in factor.term for factor in found) else " " for c in letters)
     return found, result
 
@@ -209,9 +210,9 @@ def _without_ones(term: str, a: Value, letters: str) -> str:
     return "".join(" " if n == 1 and c in letters else c for c, n in zip(term, a.shape))
 
 
-def _looked_through(a: Value, term: str) -> Factor:
+def _looked_through(a: Value, term: str, rows: Container[Value]) -> Factor:
     """A factor without the transpose on it, if it has one."""
-    while a.op is shape.transpose:
+    while a.op is shape.transpose and a not in rows:
         order = order_of_axes(a)
         a, term = a.args[0], "".join(term[order.index(axis)] for axis in range(a.ndim))
     return Factor(a, term)

@@ -58,7 +58,8 @@ class Spelling:
 
     def loop(self, loop: Loop, results: Sequence[LoopResult]) -> None:
         """Add a loop, with all that its body computes for these results."""
-        parts = [*loop.slices, *loop.slices.values(), *(v for c in loop.carried for v in (c.start, c.before))]
+        rows, _ = loop.inputs(results)  # a sequence whose rows no step reads needn't be computed
+        parts = [*rows, *(loop.slices[v] for v in rows), *(v for c in loop.carried for v in (c.start, c.before))]
         for value in (*(v for v in parts if v not in loop.slices or v.op is None), *loop.body(results)):
             self.value(value)
         self.add(loop.steps, str(loop.backwards))

@@ -157,7 +157,7 @@ class _SideBySide:
             return nodes[0]
         number = self.reader.merged(*values)
         for name, known in self.numbers.items():
-            if known == number:
+            if type(known) is type(number) and known == number:  # tuples of two types are compared as tuples
                 return ast.Name(name, ast.Load())
         name = f"length_{len(self.numbers)}"
         self.numbers[name] = number
