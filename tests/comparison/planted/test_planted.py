@@ -34,7 +34,7 @@ UNNAMED = {
     "stacked with caches": {"V by the dropped state of layer one", "slope of f by i"},
     "characters in dicts": {"each gradient of norm one"},  # a constant for each, which is another at other values
     "hidden markov": {  # by probabilities, where the loss has logarithms
-        "A transposed in dE", "beta by the transposed A", "emission left out of beta", "division by L left out of ds",
+        "A transposed in dE", "division by L left out of ds",
     },
 }  # fmt: skip
 

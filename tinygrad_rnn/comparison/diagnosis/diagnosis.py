@@ -16,7 +16,9 @@ import numpy as np
 from ...derivation.derivation import Derivation
 from ...derivation.edits.budget import Budget
 from ...derivation.edits.editing import Bench, has_kinks
+from ...derivation.edits.edits import Edit
 from ...derivation.edits.identities import identities
+from ...derivation.edits.posteriors import posteriors
 from ..measures import ROUNDING, constant_of, largest
 from ..referee import seconds_of
 from ..report import DIFFERS, Diagnosis, Line, Row
@@ -28,7 +30,7 @@ from .equal_instances import with_equal_instances
 from .other_networks import other_networks
 from .own_lines import OwnLines
 from .search import Explanation, Search
-from .stages import further_stages, rare_stages, usual_stages
+from .stages import further_stages, rare_stages, single_rare_stages, usual_stages
 from .telling_apart import Judge
 from .together import Together
 from .whereabouts import whereabouts
@@ -184,17 +186,33 @@ class _Case:
     def _beside_identities(self, search: Search, judge: Judge) -> tuple[list[Explanation], list[str]]:
         """The explanations of a derivation in which sums that are one number are written as this number."""
         known = identities((search.bench, judge.bench))
-        if not known:
-            return [], []
+        on_the_way = [edit for edit in known if edit.line.kind == "backward"]
+        for chosen in (known, on_the_way) if 0 < len(on_the_way) < len(known) else (known,) if known else ():
+            found, notes = self._beside(chosen, search, judge)
+            if found:
+                return found, notes
+        return [], []
+
+    def _beside(self, known: Sequence[Edit], search: Search, judge: Judge) -> tuple[list[Explanation], list[str]]:
+        """The explanations of a derivation with some lines written otherwise."""
         other = search.derivation.with_lines({edit.line: edit.expression for edit in known})
         again = Search(other, search.wrong, search.right, self.tolerance, self.budget)
-        stages = itertools.chain(usual_stages(again), further_stages(again))
+        of_posteriors = posteriors(other, (search.bench, judge.bench))
+        stages = itertools.chain(
+            usual_stages(again),
+            (again.fitting(edits, "other posteriors") for edits in [of_posteriors]),
+            further_stages(again),
+            single_rare_stages(again),
+        )
         found, notes = Judge(other, self.sides, search.wrong).first_that_stand(stages)
         lines = dict(zip(other.lines, search.derivation.lines))
         explained = []
         for one in found:
-            edits = [replace(edit, line=lines[edit.line]) for edit in one.edits]
+            edits = tuple(replace(edit, line=lines[edit.line]) for edit in one.edits)
             rest = [edit for edit in known if edit.line not in [other.line for other in edits]]
+            for edit in list(rest):  # what makes no difference need not be said
+                others = [other for other in rest if other is not edit]
+                rest = others if search.recorded.is_explained((*edits, *others)) else rest
             explained.append(replace(one, edits=(*edits, *rest)))
         return explained, notes
 

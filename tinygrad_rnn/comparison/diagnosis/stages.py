@@ -62,14 +62,20 @@ def _behind(search: Search) -> list[Line]:
     return [line for line in search.lines_that_reach(search.wrong.keys()) if line in own]
 
 
-def rare_stages(search: Search, together: Together) -> Stages:
-    """Rare edits, edits of what a line reads, and several edits together."""
-    wrong, fitting = search.wrong.keys(), search.fitting
-    lines = search.lines_that_reach(wrong)
+def single_rare_stages(search: Search) -> Stages:
+    """Rare edits, and edits of what a line reads."""
+    lines, fitting = search.lines_that_reach(search.wrong.keys()), search.fitting
     left_out = search.uses(lines, (factors_of, groups_left_out))
     yield fitting(left_out, "factors left out of what a line reads")
     yield fitting(search.singles(2), "rare edits")
     yield fitting(search.uses(lines), "edits of what a line reads")
+
+
+def rare_stages(search: Search, together: Together) -> Stages:
+    """Rare edits, edits of what a line reads, and several edits together."""
+    wrong, fitting = search.wrong.keys(), search.fitting
+    lines = search.lines_that_reach(wrong)
+    yield from single_rare_stages(search)
     yield fitting(search.uses(lines, (groups_of,)), "other slopes of what a line reads")
     if search.at_fault.located:
         for size in (1, 2):

@@ -6,6 +6,7 @@
 - ``everywhere``: one value exchanged for another in all lines, by ``changing``; of these, ``kept``: values of a wrong
   step; ``of_sums``: other sums; ``loops``: loops over other steps, or the other way.
 - ``alike``: the same edit in several places.
+- ``identities``: sums that are one number in the forward algorithm; ``posteriors``: others in place of its posteriors.
 - ``hand``: the values at hand, which somebody can take for one another.
 - ``misplaced``: expressions that only slips write, such as a value of a wrong step.
 - ``editing``: many edited derivations run together; ``draws``: other numbers, which tell edits apart.

@@ -249,7 +249,16 @@ class Hand:
         for quantity in self.forward:
             if not quantity.shape and (shift is not None or not quantity.steps):
                 yield Reference(quantity, shift if quantity.steps else None)
+                if shift is not None and quantity in self.of_the_past:  # what was known before the step after, too
+                    yield Reference(quantity, shift + 1)
         yield from (parameter for parameter in self.parameters if not parameter.shape)
+
+    @cached_property
+    def of_the_past(self) -> set[Quantity]:
+        """The quantities of a step that are computed from values of the step before alone."""
+        meanings = {q: meaning for q in self.forward if q.steps and (meaning := definition(q)) is not None}
+        read = {q: list(parts(meaning, Reference)) for q, meaning in meanings.items()}
+        return {q for q, references in read.items() if references and all((p.shift or 0) < 0 for p in references)}
 
     @cached_property
     def _pieces(self) -> dict[Expression, int | None]:

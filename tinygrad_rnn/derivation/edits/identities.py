@@ -5,13 +5,13 @@ In the forward algorithm (of an HMM, CTC, a CRF) ``Σ p ∘ ∂L/∂p`` is -1 at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...autodiff.rules import reductions
-from ..equations.expressions import Expression, Number, OverSteps
+from ..equations.expressions import During, Expression, Number, OverSteps, Steps
 from ..equations.making import broadcast
 from ..equations.parts import applies, parts, reads_derivatives, replaced
 from ..running.evaluate import compiled
@@ -28,18 +28,19 @@ def identities(benches: Sequence[Bench]) -> list[Edit]:
     """The lines in which sums of derivatives are one number at all steps, with this number in their place.
 
     Args:
-        benches: right runs at several values of the parameters, of one derivation.
+        benches: right runs at several values of the parameters, of one derivation: what is one number at all is none
+            by chance.
     """
     found = []
     for line in benches[0].lines:
         numbers: dict[Expression, Number] = {}
-        is_of_one_step = line.kind == "backward" and not any(parts(line.expression, OverSteps))
-        for part in parts(line.expression) if is_of_one_step else ():
+        is_of_one_step = line.kind != "forward" and not any(parts(line.expression, OverSteps))
+        for part, steps in _with_steps(line.expression, line.steps) if is_of_one_step else ():
             if applies(part, reductions.sum) and reads_derivatives(part):
                 run = compiled(part)
-                values = np.array([run(bench.right, t) for bench in benches for t in line.steps or (None,)])
-                number = float(np.round(values.flat[0], 9))
-                if number and values.size > len(benches) and np.allclose(values, number, rtol=0, atol=1e-9):
+                values = np.array([run(bench.right, t) for bench in benches for t in steps or (None,)])
+                number = float(np.round(values.flat[0], 9)) if values.size else 0.0
+                if number and np.allclose(values, number, rtol=0, atol=1e-9):
                     numbers[part] = Number(number)
         if numbers:
             new = replaced(
@@ -49,3 +50,11 @@ def identities(benches: Sequence[Bench]) -> list[Edit]:
             part, number_of_it = next(iter(numbers.items()))
             found.append(Edit(line, new, WHAT, (number_of_it, part)))
     return found
+
+
+def _with_steps(whole: Expression, steps: Steps) -> Iterator[tuple[Expression, Steps]]:
+    """The parts of an expression, each with the steps at which it is read."""
+    steps = tuple(t for t in steps if t in whole.steps) if isinstance(whole, During) else steps
+    yield whole, steps
+    for operand in whole.operands:
+        yield from _with_steps(operand, steps)

@@ -335,6 +335,9 @@ def lines_times_something(part: Expression, line: Line, hand: Hand) -> Found:
         for divisor in (value, square):
             what = "{} was left out of all terms" if any(p == divisor for p in parts(part)) else "divided by {}"
             yield over(part, divisor), what, (divisor,)
+        if isinstance(value, Reference) and shift == 0 and value.quantity in hand.of_the_past:
+            for of in ((value, value.shifted(1)), (value.shifted(1), value)):
+                yield times(part, over(*of[::-1])), "divided by {}, which is of another step, and not by {}", of
         if isinstance(value, Reference) and shift == 0:
             before = one_minus(apply(elementwise.square, Reference(value.quantity, -1)))
             yield times(part, before), "{} is a factor too many", (before,)
