@@ -93,3 +93,54 @@ def logarithmic_posteriors(slip, p, seen):
         "B": of_symbols.sum(axis=1, keepdims=True) * B - of_symbols,
         "start": start - slip("the last posterior for the first", posterior[0], posterior[-1]),
     }
+
+
+# --- all alignments of a label (CTC) in logarithms; the softmax is joined with the posteriors ------------------------
+
+LABEL, NEVER = np.array([0, 1, 0, 2, 0]), -1e30
+MAY_SKIP = np.array([0.0, 0.0, 0.0, 1.0, 0.0])
+
+
+def alignments_in_logarithms_loss(p, xs):
+    h = np.zeros(3)
+    for t, x in enumerate(xs):
+        h = np.tanh(x @ p["U"] + h @ p["W"])
+        logp = tr.log_softmax(h @ p["V"])[LABEL]
+        if t == 0:
+            alpha = np.where(np.arange(len(LABEL)) < 2, logp, NEVER)
+        else:
+            one = np.concatenate([np.full(1, NEVER), alpha[:-1]])
+            two = np.where(MAY_SKIP > 0, np.concatenate([np.full(2, NEVER), alpha[:-2]]), NEVER)
+            alpha = tr.logsumexp(np.stack([alpha, one, two]), axis=0) + logp
+    return -tr.logsumexp(alpha[-2:])
+
+
+@network(alignments_in_logarithms_loss, weights(643, U=(2, 3), W=(3, 3), V=(3, 3)), numbers(643, T, 2))
+def alignments_in_logarithms(slip, p, xs):
+    hs = [np.zeros(3)]
+    for x in xs:
+        hs.append(np.tanh(x @ p["U"] + hs[-1] @ p["W"]))
+    y = softmax(np.array(hs[1:]) @ p["V"])
+    of_label = y[:, LABEL]
+    alpha, beta = np.zeros((T, len(LABEL))), np.zeros((T, len(LABEL)))
+    alpha[0, :2], beta[-1, -2:] = of_label[0, :2], 1
+    for t in range(1, T):
+        before = alpha[t - 1]
+        alpha[t] = (before + np.append(0, before[:-1]) + MAY_SKIP * np.append([0, 0], before[:-2])) * of_label[t]
+    for t in reversed(range(T - 1)):
+        b = beta[t + 1] * of_label[t + 1]
+        beta[t] = b + slip("moving on left out of beta", np.append(b[1:], 0), 0)
+        beta[t] += slip("skipping left out of beta", np.append((MAY_SKIP * b)[2:], [0, 0]), 0)
+    total = alpha[-1, -1] + alpha[-1, -2]
+    posterior = slip("alpha alone", alpha * beta, alpha) / slip("total left out", total, 1)
+    dz = y.copy()
+    for k, symbol in enumerate(LABEL):
+        dz[:, symbol] -= posterior[:, k]
+    g, carried = {name: np.zeros_like(value) for name, value in p.items()}, 0.0
+    for t in reversed(range(T)):
+        g["V"] += np.outer(hs[t + 1], dz[t])
+        da = (p["V"] @ dz[t] + carried) * (1 - hs[t + 1] ** 2)
+        g["U"] += np.outer(xs[t], da)
+        g["W"] += np.outer(hs[t], da)
+        carried = p["W"] @ da
+    return g

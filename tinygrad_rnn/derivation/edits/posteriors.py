@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...autodiff.rules import log_probabilities, reductions
-from ..equations.expressions import Apply, Expression, Number, Reference, Steps, apply
+from ...autodiff.rules import elementwise, log_probabilities, reductions
+from ..equations.arithmetic import scaled
+from ..equations.expressions import Apply, Expression, Reference, Steps, apply
 from ..equations.lines import Line
 from ..equations.making import broadcast, over, times
 from ..equations.parts import parts, replaced
@@ -41,12 +42,14 @@ class Posterior:
         derivative: the loss by these.
         is_log: whether they are logarithms.
         whole: the number to which it adds up.
+        loss: the loss.
     """
 
     state: Quantity
     derivative: Quantity
     is_log: bool
     whole: float
+    loss: Reference
 
     def at(self, shift: int | None, at: int | None = None) -> Expression:
         """The posterior of a step."""
@@ -54,14 +57,14 @@ class Posterior:
         return derivative if self.is_log else times(Reference(self.state, shift, at), derivative)
 
     def others(self, shift: int | None, at: int | None = None) -> Others:
-        """What somebody may take in its place, by the change in words."""
+        """The values that somebody may take in its place, by the change in words."""
         state, steps = Reference(self.state, shift, at), self.state.steps
         if self.is_log:
             filtered: Expression = Apply(log_probabilities.softmax_of, (state,), {"axis": -1}, state.shape)
         else:
             filtered = over(state, apply(reductions.sum, state))
         found = {
-            "the forward probabilities alone stand for the posterior {}": times(Number(self.whole), filtered),
+            "the forward probabilities alone stand for the posterior {}": scaled(filtered, self.whole),
             "the posterior of the last step stands for {}": self.at(None, steps[-1]),
             "the posterior of the first step stands for {}": self.at(None, steps[0]),
         }
@@ -69,6 +72,12 @@ class Posterior:
             scale = apply(reductions.sum, state)
             backward = times(Reference(self.derivative, shift, at), scale)
             found["the backward probabilities alone stand for the posterior {}"] = backward
+        # The likelihood of all data is exp(whole loss), where the loss is that of one sequence.
+        by_all = apply(elementwise.exp, scaled(self.loss, -self.whole))
+        forward = apply(elementwise.exp, state) if self.is_log else state
+        unscaled = "the forward probabilities alone, by the likelihood, stand for the posterior {}"
+        found[unscaled] = scaled(times(forward, by_all), self.whole)
+        found["the posterior {} isn't divided by the likelihood"] = over(self.at(shift, at), by_all)
         for by, which in ((1, "after"), (-1, "before")) if at is None else ():
             found[f"the posterior of the step {which} stands for {{}}"] = self.at((shift or 0) + by)
         return found
@@ -81,7 +90,7 @@ def posteriors(derivation: Derived, benches: Sequence[Bench]) -> Iterator[tuple[
         derivation: the derivation.
         benches: right runs of its lines at several values of the parameters.
     """
-    for posterior in _found(benches):
+    for posterior in _found(benches, Reference(derivation.loss)):
         edits: dict[str, list[Edit]] = {}
         for line in derivation.lines:
             if line.kind != "forward" and line.quantity not in benches[0].upstream(posterior.derivative):
@@ -92,14 +101,14 @@ def posteriors(derivation: Derived, benches: Sequence[Bench]) -> Iterator[tuple[
             yield from itertools.chain.from_iterable(itertools.combinations(alike, size) for size in sizes)
 
 
-def _found(benches: Sequence[Bench]) -> Iterator[Posterior]:
+def _found(benches: Sequence[Bench], loss: Reference) -> Iterator[Posterior]:
     """The posterior of the state that has most steps."""
     found, known = [], benches[0].right.values
     for derivative in benches[0].readers:
         state = derivative.adjoint_of
         if isinstance(state, Quantity) and state.shape and len(derivative.steps) > 1 and state in known:
             for is_log in (True, False):
-                posterior = Posterior(state, derivative, is_log, 0.0)
+                posterior = Posterior(state, derivative, is_log, 0.0, loss)
                 values = (_values(posterior.at(0), derivative.steps, bench) for bench in benches)
                 sums = np.array([np.sum(value) for value in itertools.chain.from_iterable(values)])
                 if np.allclose(sums, sums[0], rtol=0, atol=1e-9) and abs(sums[0]) > SMALLEST:
