@@ -169,6 +169,26 @@ def _states_kept(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             turned = partial(change, of=(state, read, opposites), candidate=other)
             what = "the mask {} was left out, everywhere: as if each sequence went on to the last step"
             yield from applied(derivation, turned, what, (mask,), ("backward",), 1)
+        if type(candidate) is Reference:
+            yield from _other_masks(derivation, state, candidate, list(parts(mask, Data)))
+
+
+def _other_masks(
+    derivation: Derived, state: Quantity, candidate: Reference, masks: list[Data]
+) -> Iterator[tuple[Edit, ...]]:
+    """A mask whose rows are those of other steps: beside it one can see that the state is taken for the candidate."""
+    for mask in masks:
+        for other, what in rolls(mask) if mask.ndim else ():
+
+            def change(part: Expression, mask: Data = mask, other: Expression = other) -> Expression | None:
+                if type(part) is Reference and part.quantity is candidate.quantity:
+                    return Reference(state, part.shift, part.at)
+                return other if part == mask else None
+
+            said, of = f"{what}, everywhere; and {{}} stands where {{}} belongs", (mask, Reference(state, 0), candidate)
+            for edits in applied(derivation, change, said, of, ("backward",), reads=(mask, candidate.quantity)):
+                if any(p == other for edit in edits for p in parts(edit.expression)):
+                    yield edits
 
 
 def _conditions(derivation: Derived) -> Iterator[tuple[Edit, ...]]:

@@ -233,9 +233,8 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
 def rolls(array: Expression) -> Iterator[tuple[Expression, str]]:
     """The rows of an array in other places, with the change in words."""
     for by in (-1, 1):
-        for how in ("zeros", "wraps"):
-            late = "the rows of {} a step too " + ("late" if by > 0 else "early")
-            yield Rolled(array, by, how), late + ", round the end" * (how == "wraps")
+        for how, said in (("zeros", ""), ("wraps", ", round the end"), ("clipped", ", the one at the end twice")):
+            yield Rolled(array, by, how), "the rows of {} a step too " + ("late" if by > 0 else "early") + said
         end = by * array.shape[0]
         yield Rolled(array, end, "clipped"), "the " + ("first" if by > 0 else "last") + " row of {} at all steps"
     yield Rolled(array, 0, "reversed"), "the rows of {} in reverse order"
