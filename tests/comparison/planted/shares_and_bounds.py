@@ -8,7 +8,7 @@ import tinygrad_rnn as tr
 from tests.comparison.planted.common import network, numbers, sigmoid, softmax, weights, zeros
 
 T, B, n, d, K = 4, 3, 2, 3, 4
-SHARE = 0.1  # of all classes
+SHARE, TEMPERATURE = 0.1, 0.8  # the share is that of all classes
 CLASSES = np.array([[0, 1, 2], [3, 0, 1], [2, 2, 3], [1, 3, 0]])
 
 
@@ -66,7 +66,7 @@ def smoothed_beforehand(slip, p, xs, targets):
 def smoothed_within_loss(p, xs, classes):
     loss = 0.0
     for t, h in enumerate(states(p, xs)):
-        logp = tr.log_softmax(h @ p["V"])
+        logp = tr.log_softmax(h @ p["V"] / TEMPERATURE)
         loss -= (1 - SHARE) * np.sum(logp[np.arange(B), classes[t]]) + SHARE / K * np.sum(logp)
     return loss / (T * B)
 
@@ -75,6 +75,7 @@ def smoothed_within_loss(p, xs, classes):
 def smoothed_within(slip, p, xs, classes):
     hs = [np.zeros((B, d)), *states(p, xs)]
     g, carried = {name: np.zeros_like(value) for name, value in p.items()}, 0.0
+    temperature = slip("temperature left out everywhere", TEMPERATURE, 1)
     for t in reversed(range(T)):
         one = np.eye(K)[classes[t]]
         target = (1 - SHARE) * one + SHARE / K
@@ -82,7 +83,7 @@ def smoothed_within(slip, p, xs, classes):
         target = slip("divided by K - 1", target, lambda one=one: (1 - SHARE) * one + SHARE / (K - 1))
         target = slip("share of the others", target, lambda one=one: (1 - SHARE) * one + SHARE / (K - 1) * (1 - one))
         target = slip("class keeps its 1", target, lambda one=one: one + SHARE / K)
-        dz = (softmax(hs[t + 1] @ p["V"]) - target) / (T * B)
+        dz = (softmax(hs[t + 1] @ p["V"] / temperature) - target) / (T * B * temperature)
         g["V"] += hs[t + 1].T @ dz
         da = (dz @ p["V"].T + carried) * (1 - hs[t + 1] ** 2)
         g["U"] += xs[t].T @ da

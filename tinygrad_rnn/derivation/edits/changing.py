@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ...autodiff.rules import shape
+from ...autodiff.rules import elementwise, shape
 from ..equations.arithmetic import is_product
 from ..equations.expressions import Expression, Reference
 from ..equations.making import ONE, broadcast, times
@@ -69,9 +69,11 @@ def read_by(expression: Expression) -> frozenset[Any]:
 
 
 def without_ones(expression: Expression) -> Expression:
-    """An expression without the factors in whose place there is a 1."""
+    """An expression without the factors and divisors in whose place there is a 1."""
 
     def change(part: Expression) -> Expression | None:
+        if applies(part, elementwise.divide) and _is_one(part.operands[1]):
+            return broadcast(without_ones(part.operands[0]), part.shape)
         if not (is_product(part) and any(map(_is_one, part.operands))):
             return None
         rest = [without_ones(factor) for factor in part.operands if not _is_one(factor)]

@@ -203,13 +203,17 @@ def _conditions(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
 
 
 def _numbers(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
-    """The changes that leave a number out wherever it stands, also as its half or double: a weight in the loss."""
-    backward = [line for line in derivation.lines if line.kind != "forward"]
-    read = dict.fromkeys(part for line in backward for part in parts(line.expression, Number))
+    """The changes that leave a number out wherever it stands, also as its half or double: a weight in the loss.
+
+    A temperature is also left out of the probabilities that the backward pass computes anew.
+    """
+    read = dict.fromkeys(part for line in derivation.lines for part in parts(line.expression, Number))
     for rate in hand.rates:
         ratios = {number: number.value / rate for number in read}
         left: Any = {n: Number(r) for n, r in ratios.items() if np.isclose(abs(r), (0.5, 1, 2), rtol=1e-12).any()}
-        yield from applied(derivation, left.get, "{} was left out, everywhere", (Number(rate),), reads=left)
+        said, of = "{} was left out, everywhere", (Number(rate),)
+        yield from applied(derivation, left.get, said, of, reads=left)
+        yield from applied(derivation, where_they_are_read(left.get, hand, anew=True), said, of)
 
 
 def _added_numbers(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
