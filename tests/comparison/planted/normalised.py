@@ -80,7 +80,7 @@ def input_over_the_batch(slip, p, xs, ys):
         z = (a - a.mean(axis=0)) / np.sqrt(variance + SMALL)
         tape.append((z, a - a.mean(axis=0), variance))
         hs.append(np.tanh(z * p["g"] + hs[-1] @ p["W"] + p["b"]))
-    g, dh = zeros(p), (hs[-1] - ys) / ys.size
+    g, dh, count = zeros(p), (hs[-1] - ys) / ys.size, slip("one less in both means", B, B - 1)
     for t in reversed(range(T)):
         z, off, variance = tape[t]
         ds = dh * (1 - hs[t + 1] ** 2)
@@ -92,8 +92,8 @@ def input_over_the_batch(slip, p, xs, ys):
         of_variance = (dz * off).sum(axis=0) * -0.5 * slip("power of -1/2", deviation**-3, 1 / deviation)
         of_mean = -(dz / deviation).sum(axis=0)
         da = dz / deviation
-        da = da + slip("path of the variance left out", of_variance * slip("2 left out", 2, 1) * off / B, 0)
-        da = da + slip("path of the mean left out", of_mean / slip("mean not divided", B, 1), 0)
+        da = da + slip("path of the variance left out", of_variance * slip("2 left out", 2, 1) * off / count, 0)
+        da = da + slip("path of the mean left out", of_mean / slip("mean not divided", count, 1), 0)
         g["U"] += xs[t].T @ da
         dh = ds @ p["W"].T
     return g

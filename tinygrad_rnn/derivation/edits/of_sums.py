@@ -25,8 +25,6 @@ def other_sums(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     for along, lengths in dict.fromkeys(kept for kept in found if kept is not None):
         n = lengths[along]
         changes = [(float(n), along, f"sums over {n} numbers stand where their means belong, everywhere")]
-        if n > 1:
-            changes.append((n / (n - 1), along, f"sums over {n} numbers were divided by {n - 1}, everywhere"))
         if len(lengths) == 2:
             changes.append((n / lengths[1 - along], 1 - along, "the means over the other axis, everywhere"))
             changes.append((1.0, 1 - along, "the sums over the other axis, everywhere"))
@@ -41,6 +39,23 @@ def other_sums(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
             for edits in applied(derivation, change, what, (), ("backward",), 1):
                 yield edits
                 yield from ((edit,) for edit in edits if len(edits) > 1)  # each line by itself
+        if n > 1:
+            yield from _of_one_less(derivation, (along, lengths))
+
+
+def _of_one_less(derivation: Derived, kept: tuple[int, tuple[int, ...]]) -> Iterator[tuple[Edit, ...]]:
+    """The changes of all means that are subtracted, of a derivative and of its product with a value: n - 1 for n."""
+    n = kept[1][kept[0]]
+
+    def change(part: Expression) -> Expression | None:
+        new = tuple(replaced(operand, divided) for operand in part.operands)
+        return part.with_operands(new) if (is_sum(part) or is_difference(part)) and new != part.operands else None
+
+    def divided(part: Expression) -> Expression | None:
+        return times(Number(n / (n - 1)), part) if _kept_axis(part) == kept else None
+
+    what = f"sums over {n} numbers were divided by {n - 1}, everywhere"
+    yield from applied(derivation, change, what, (), ("backward", "gradient"), 1)
 
 
 def without_statistics(part: Expression) -> Expression | None:
