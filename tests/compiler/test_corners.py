@@ -225,9 +225,7 @@ def test_a_computed_sequence_that_no_step_reads(executor):
     def f(xs, h):
         return tr.unroll(lambda x, h: np.tanh(h @ W), np.roll(xs, 1, axis=0), h)
 
-    found, expected = (
-        everything(g, normal(T, B, d), normal(B, d), [W]) for g in (tr.compile(f, executor=executor), f)
-    )
+    found, expected = (everything(g, normal(T, B, d), normal(B, d), [W]) for g in (tr.compile(f, executor=executor), f))
     for a, b in zip(found, expected):
         assert_equal(a, b, 1e-12)
 
