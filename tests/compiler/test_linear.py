@@ -63,6 +63,20 @@ def inside(x, state):
     return readout * h, (trace, h, readout)
 
 
+def beside_its_input(x, state):
+    """A linear state that a network reads together with what that state adds up."""
+    trace, h = state
+    trace = 0.9 * trace + x
+    return h, (trace, np.tanh(np.sin(h + x) * trace))
+
+
+def spread(x, state):
+    """The same with a state that is larger than what it adds up."""
+    trace, h = state
+    trace = 0.9 * trace + x[:, :1]
+    return h, (trace, np.tanh(h * trace + x[:, :1]))
+
+
 # By name: a cell, how many states it has, and how many of them are linear.
 LINEAR = {
     "average": (lambda x, h: (A * h + x,) * 2, 1, 1),
@@ -81,6 +95,8 @@ LINEAR = {
     "qrnn": (qrnn, 2, 2),
     "two rates": (two_rates, 2, 2),
     "inside": (inside, 3, 2),
+    "beside its input": (beside_its_input, 2, 1),
+    "spread": (spread, 2, 1),
 }
 OTHER = {
     "tanh": (lambda x, h: (np.tanh(A * h + x),) * 2, 1, 0),
@@ -147,6 +163,15 @@ def test_cells_as_machine_code(name, executor, scans_all):
     xs, start = arguments(states, 90, 1)
     assert_compiled_agrees(cell, xs, start, [A, W, ROW], executor=executor)
     assert_compiled_agrees(cell, xs.astype("f"), start_in_single(start), [], 1e-5, executor=executor)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_cells_whose_values_fill_the_memory(name, scans_all, monkeypatch):
+    """A loop that reads a value of another loop can't compute it again, however much it saves."""
+    monkeypatch.setattr(thresholds, "MOST_AT_ALL_STEPS", 1)
+    monkeypatch.setattr(thresholds, "SPREAD", 1)
+    cell, states, _ = ALL[name]
+    assert_compiled_agrees(cell, *arguments(states, 9), [A, W, ROW], executor="numpy")
 
 
 def start_in_single(start):

@@ -153,12 +153,12 @@ class _LoopBackward:
         self.slices = [v for v in rows if loop.slices[v] in leading]
         self.fixed = [v for v in fixed if v in leading]
         self.carried = self._active_state(leading)
-        moving = [*loop.befores, *loop.slices, *self.body]
         self.forward_values = {  # the values handed over: arrays, unless recomputing them costs less
             v
-            for v in moving
+            for v in [*loop.befores, *self.body]
             if not (has_several_results(v) or spreads_out(v, loop.moves, loop.steps) or self._is_cheap(v))
         }
+        self.forward_values |= loop.slices.keys()  # the loop doesn't have what they were computed from
         self.sequences: dict[Value, Value] = {}
         self.cotangents = [new_input(c.after.shape, c.after.dtype, "g", c.before.name) for c in self.carried]
         self.inner = self._one_step(arrived)
