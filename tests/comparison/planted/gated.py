@@ -63,6 +63,7 @@ def gru_after(slip, p, xs):
         carry = carry + slip("z path left out", dh * z, 0)
         carry = slip("z path with 1 - z", carry, carry + dh * (1 - 2 * z))
         carry = slip("reset gate's path left out", carry, lambda: carry - dar @ W[:, :d].T)
+        carry = slip("norm of what is handed on bounded", carry, lambda: carry / max(1, np.linalg.norm(carry)))
     return g
 
 

@@ -15,19 +15,21 @@ import numpy as np
 
 from ...derivation.edits.budget import Budget
 from ...derivation.edits.editing import Bench
-from ...derivation.edits.edits import Edit, Path
+from ...derivation.edits.edits import Edit
 from ...derivation.edits.misplaced import BOUNDS, Bounded
 from ...derivation.edits.of_terms import moves_back
 from ...derivation.equations.arithmetic import is_sum
+from ...derivation.equations.expressions import Expression
 from ...derivation.equations.lines import Line
 from ...derivation.equations.making import unwrapped
-from ...derivation.equations.parts import at, put
+from ...derivation.equations.parts import total
 from .situation import Edits, Situation
 
 SMALLEST, PLACES = 1e-2, 12  # bounds that are tried, from the largest number there is down to this share of it
 MOST_HALVINGS = 60
 WHAT = "{{}} was bounded, with {}. If that was on purpose, the gradients are no longer those of the loss"
-Places = Sequence[tuple[Line, Path]]
+Terms = tuple[int, ...]  # of the sum that a line is; none stands for the whole line
+Places = Sequence[tuple[Line, Terms]]
 
 
 def bounded(alone: Sequence[Line], together: Sequence[Line], recorded: Situation, budget: Budget) -> Iterator[Edits]:
@@ -39,10 +41,9 @@ def bounded(alone: Sequence[Line], together: Sequence[Line], recorded: Situation
         recorded: the given gradients.
         budget: how long to search.
     """
-    groups: list[Places] = [[(line, place)] for line in alone for place in ((), *_handed_on(line))]
-    handed = [(line, place) for line in together for place in _handed_on(line)]
-    whole = dict.fromkeys(line for line, _ in handed)
-    groups += [handed, [(line, ()) for line in whole]] if len(whole) > 1 else []
+    groups: list[Places] = [[(line, terms)] for line in alone for terms in ((), *_handed_on(line))]
+    handed = [(line, found[-1]) for line in together if (found := _handed_on(line))]
+    groups += [handed, [(line, ()) for line, _ in handed]] if len(handed) > 1 else []
     for places, how in itertools.product(groups, BOUNDS):
         if budget.is_spent:
             return
@@ -51,26 +52,35 @@ def bounded(alone: Sequence[Line], together: Sequence[Line], recorded: Situation
             yield from map(make, _bounds(make, places, recorded))
 
 
-def _handed_on(line: Line) -> Iterator[Path]:
-    """The places of the terms of a sum that come from the step after."""
-    if is_sum(line.expression):
-        yield from ((i,) for i, term in enumerate(line.expression.operands) if moves_back(term))
+def _handed_on(line: Line) -> list[Terms]:
+    """The terms of a sum that come from the step after: each of them, and at the end all together."""
+    terms = line.expression.operands if is_sum(line.expression) else ()
+    found = [i for i, term in enumerate(terms) if moves_back(term)]
+    alike = len({getattr(terms[i], "steps", None) for i in found}) == 1
+    return [*((i,) for i in found), *([tuple(found)] if alike and len(found) > 1 else [])]
+
+
+def _part(line: Line, terms: Terms) -> Expression:
+    """The sum of some terms of a line, or all of it."""
+    if not terms:
+        return line.expression
+    inner, again = zip(*(unwrapped(line.expression.operands[i]) for i in terms))
+    return again[0](total(list(inner)))
 
 
 def _edits(places: Places, how: str, bound: float) -> Edits:
-    """The edits that bound the values in some places; one edit of each line."""
-    made: dict[Line, Edit] = {}
-    for line, place in places:
-        before = made[line].expression if line in made else line.expression
-        inner, again = unwrapped(at(before, place))
-        new = put(before, place, again(Bounded(inner, how, bound)))
-        made[line] = Edit(line, new, WHAT.format(BOUNDS[how].format(f"{bound:.6g}")), (inner,), place)
-    return tuple(made.values())
+    """The edits that bound the values in some places."""
+    made, what = [], WHAT.format(BOUNDS[how].format(f"{bound:.6g}"))
+    for line, terms in places:
+        inner, again = unwrapped(_part(line, terms))
+        rest = [term for i, term in enumerate(line.expression.operands) if i not in terms] if terms else []
+        made.append(Edit(line, total([*rest, again(Bounded(inner, how, bound))]), what, (inner,)))
+    return tuple(made)
 
 
 def _bounds(make: Callable[[float], Edits], places: Places, recorded: Situation) -> Iterator[float]:
     """The bounds with which the given gradients come out, as far as one number tells."""
-    largest = max(_largest(recorded.bench, line, place) for line, place in places)
+    largest = max(_largest(recorded.bench, line, terms) for line, terms in places)
     toward = {name: recorded.given[name] - recorded.bench.gradient(name) for name in recorded.wrong}
     whole = sum(float(np.sum(change**2)) for change in toward.values())
 
@@ -110,8 +120,8 @@ def _rounded(bound: float) -> float:
     return short if abs(bound - short) < 1e-8 * abs(bound) else bound
 
 
-def _largest(bench: Bench, line: Line, place: Path) -> float:
-    """The largest norm of what stands in a place, at any step."""
-    part, run = at(line.expression, place), bench.run(())
+def _largest(bench: Bench, line: Line, terms: Terms) -> float:
+    """The largest norm of what is to be bounded, at any step."""
+    part, run = _part(line, terms), bench.run(())
     values = [run.evaluated(part, t) for t in line.steps or (None,)]
     return max(float(np.linalg.norm(value)) for value in values if value is not None)
