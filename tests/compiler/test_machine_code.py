@@ -150,6 +150,23 @@ def test_large_products_go_by_tiles(always_tiles_and_threads, batch, units):
     assert ("matmul(" in executable.code.forward.source) == (batch < thresholds.FEWEST_ROWS_INSIDE)
 
 
+def test_a_product_with_a_weight_that_gets_no_gradient():
+    """The loop of the backward pass has the products, and not the rows that they are products of."""
+    frozen, W = normal(16, 16), parameter(16, 16)
+
+    def f(x, h):
+        return tr.unroll(lambda x, h: np.sin((x @ frozen) * np.tanh(h @ W)), x, h)[0]
+
+    def gradient(function):
+        W.grad = None
+        np.sum(function(normal(5, 16, 16), normal(16, 16)) ** 2).backward()
+        return [W.grad]
+
+    compiled = tr.compile(f, executor="llvm")
+    assert_equal(gradient(compiled), gradient(f), 1e-12)
+    assert uses_machine_code(compiled)
+
+
 def test_threads_change_no_bit(always_tiles_and_threads, monkeypatch):
     cell = nn.GRUCell(n, 48)
     xs = normal(T, 11, n, dtype=np.float32)

@@ -164,6 +164,8 @@ class _Fission:
         """
         if self._cheap is not Cheap.INSIDE or value.op is not linalg.matmul or value.ndim != 2:
             return False
+        if value in self._slices and value.args[0] not in self._slices:  # it is given, and its rows aren't
+            return False
         rows, columns = value.shape
         is_large = rows >= thresholds.FEWEST_ROWS_INSIDE and columns >= thresholds.FEWEST_COLUMNS_INSIDE
         is_inside = is_large and not self._moves(value.args[1]) and any(v.shape[:1] == (rows,) for v in self._befores)
