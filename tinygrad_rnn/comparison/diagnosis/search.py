@@ -13,6 +13,7 @@ import numpy as np
 from ...derivation.derivation import Derivation
 from ...derivation.edits.alike import alike, form, form_of_values
 from ...derivation.edits.budget import Budget
+from ...derivation.edits.derived import Derived
 from ...derivation.edits.editing import Bench
 from ...derivation.edits.edits import SOME_STEPS, Edit, Kind, edits_of, edits_of_uses
 from ...derivation.edits.everywhere import everywhere
@@ -126,7 +127,11 @@ class Search:
         """The same edit wherever it can be made; if it reaches all wrong gradients, or any."""
         lines = self.lines_of(self.wrong.keys())
         yield from alike(lines, self.common, self.can_explain) if all_of_them else alike(lines, self.common)
-        own = set(lines)
+        yield from self.where_it_matters(everywhere)
+
+    def where_it_matters(self, everywhere: Callable[[Derived, Hand], Iterator[Edits]]) -> Iterator[Edits]:
+        """Edits of many lines at once: in all of them, or in those alone that lead to wrong gradients."""
+        own = set(self.lines_of(self.wrong.keys()))
         for edits in everywhere(self.derivation, self.hand):
             yield edits
             kept = tuple(edit for edit in edits if edit.line in own)  # what leads to a right gradient is right

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ...derivation.edits.alike import alike
 from ...derivation.edits.everywhere import one_instance, recomputed
+from ...derivation.edits.loops import of_loops
 from ...derivation.edits.of_factors import factors_of, groups_left_out, groups_of
 from ...derivation.equations.lines import Line
 from .at_fault import MOST_LINES
@@ -41,8 +42,9 @@ def further_stages(search: Search) -> Stages:
     yield fitting(search.uses(gradients), "edits of what it reads")
     yield fitting(search.singles(1, later), "other edits")
     yield fitting(search.bounded(), "bounds of derivatives")
-    for size in (1, 2):
-        yield fitting(search.located(size), "an edit in each of several lines")
+    yield fitting(search.located(1), "an edit in each of several lines")
+    yield fitting(search.where_it_matters(of_loops), "edits of whole loops")
+    yield fitting(search.located(2), "an edit in each of several lines")
     if not first:  # a line of each gate, say, or of each layer
         yield fitting(search.repeated(own, (0, 1)), "the same edit in several lines")
     is_all = len(own) == len(every)

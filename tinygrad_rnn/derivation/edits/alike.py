@@ -10,10 +10,10 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from ...autodiff.rules import indexing
+from ...autodiff.rules import indexing, shape
 from ..equations.expressions import Apply, Data, Expression, Parameter, Reference, Step
 from ..equations.lines import Line
-from ..equations.parts import applies, at, parts, places, put
+from ..equations.parts import applies, at, is_derivative, parts, places, put
 from ..equations.quantities import Quantity
 from .edits import Edit
 from .of_uses import definition
@@ -55,7 +55,7 @@ def alike(
                 about += [(part[0], about[0], *map(origins_of, edit.of)), (about[0], layers(edit))]
                 arrays = tuple(map(array_of, edit.of)) if edit.written_out is None else ()
                 about += [arrays] if arrays and None not in arrays else []
-                about += steps_apart(edit, outer)
+                about += [*steps_apart(edit, outer), *made_beside(edit)]
                 about += [(line, edit.of[0], part)] if len(edit.of) == 2 else []  # the same value in place of several
                 for key in (*((line.kind, key) for key in alike_are), *about):
                     groups.setdefault((key, edit.what), []).append(edit)
@@ -127,9 +127,30 @@ def steps_apart(edit: Edit, around: Expression) -> Iterator[Any]:
     beside = {p for p in parts(around) if type(p) is Reference and p.quantity.adjoint_of is not None}
     if len(edit.of) == 2 and len(beside) == 1 and type(edit.of[0]) is Reference:
         new, derivative = edit.of[0], *beside
-        there, here = (p.shift if p.at is None else p.at for p in (new, derivative))
-        if there is not None and here is not None:
-            yield edit.line, new.quantity, there - here
+        steps = _steps_between(new, derivative)
+        if steps is not None:
+            yield edit.line, new.quantity, steps
+
+
+def _steps_between(new: Reference, derivative: Reference) -> int | None:
+    """The number of steps from a derivative to a value, where both are of one loop or at fixed steps."""
+    there, here = (p.shift if p.at is None else p.at for p in (new, derivative))
+    return None if there is None or here is None else there - here
+
+
+def made_beside(edit: Edit) -> Iterator[Any]:
+    """Keys for a state beside the derivative by its own pre-activation: of each layer its state, for its input, say."""
+    new = edit.of[0] if len(edit.of) == 2 else None
+    new = new.operands[0] if applies(new, shape.transpose) else new
+    around = (at(edit.before, edit.place[:depth]) for depth in reversed(range(len(edit.place))))
+    beside = next(filter(None, ({p for p in parts(outer, Reference) if is_derivative(p)} for outer in around)), ())
+    if type(new) is Reference and len(beside) == 1:
+        (derivative,) = beside
+        meaning = definition(new.quantity)
+        for place, part in places(meaning) if meaning is not None else ():
+            if isinstance(part, Reference) and part.quantity is derivative.quantity.adjoint_of:
+                steps = _steps_between(new, derivative)
+                yield from ((edit.line, steps, place), (steps, place))
 
 
 def _way(new: Reference, old: Reference, line: Line) -> Any:

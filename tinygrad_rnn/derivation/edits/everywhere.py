@@ -20,7 +20,6 @@ from .changing import applied, derivatives_in, exchanged, read_by, where_they_ar
 from .edits import Edit
 from .hand import Hand
 from .kept import kept_beside, losses_elsewhere, states_beside
-from .loops import loops_forwards, loops_longer, loops_shorter, nothing_reset
 from .misplaced import Mask
 from .of_sums import other_sums, without_statistics
 from .of_terms import moves_back, without
@@ -51,10 +50,6 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             recode = {array: labels}.get
             for anywhere in (recode, where_they_are_read(recode, hand)):
                 yield from applied(derivation, anywhere, what, (array,), fewest=1, reads=(array,))
-    yield from loops_forwards(derivation)
-    yield from loops_shorter(derivation, hand)
-    yield from loops_longer(derivation)
-    yield from nothing_reset(derivation, hand)
     yield from lines_exchanged(derivation)
     yield from read_in_between(derivation)
     yield from _factors(derivation, hand)

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from .derived import Derived
 
 
+def of_loops(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """Edits of whole loops, each of which is several edits of lines."""
+    yield from loops_forwards(derivation)
+    yield from loops_shorter(derivation, hand)
+    yield from loops_longer(derivation)
+    yield from nothing_reset(derivation, hand)
+
+
 def loops_forwards(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     """Backward loops that run from the first step to the last: one or all, with what they begin with or not."""
     what = "the loop runs from the first step to the last, not backwards"
