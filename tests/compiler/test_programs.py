@@ -20,6 +20,7 @@ from tinygrad_rnn.compiler.program.fission import fissioned
 from tinygrad_rnn.compiler.program.spelling import Elements
 from tinygrad_rnn.compiler.program.tracing import traced
 from tinygrad_rnn.compiler.program.verify import Malformed, verify
+from tinygrad_rnn.compiler.report import described
 
 T, B, n, d = 5, 2, 3, 4
 RNG = np.random.default_rng(0)
@@ -92,6 +93,21 @@ def test_a_product_of_which_loops_read_columns_is_computed_by_columns() -> None:
         return tr.unroll(lambda x, h: np.tanh(x[:, :4] + x[:, 4:8] * h), rows, np.zeros((2, 4)))[0], rows.sum()
 
     assert widths(twice) == {3, 4, 16}
+
+
+@pytest.mark.parametrize("cheap", [Cheap.BEFORE, Cheap.INSIDE])
+def test_a_gate_of_the_outputs_alone_needs_no_second_product(cheap) -> None:
+    """Its product is one with those of the gates in the recurrence, which machine code leaves in the loop."""
+    weights = [tr.tensor(RNG.normal(size=(16, 16)), requires_grad=True) for _ in range(3)]
+
+    def sru(x, c):
+        forget, output = tr.sigmoid(x @ weights[0]), tr.sigmoid(x @ weights[1])
+        c = forget * c + (1 - forget) * (x @ weights[2])
+        return output * np.tanh(c), c
+
+    program = traced(lambda xs: np.mean(tr.unroll(sru, xs, np.zeros((8, 16)))[0]), (np.ones((5, 8, 16)),))
+    wanted = [v.shape == (16, 16) for v in program.inputs]
+    assert described(scheduled(program, wanted, cheap), None).count("matmul") == 2  # one forward, one backward
 
 
 def test_a_sum_that_is_read_whole_stays_whole() -> None:

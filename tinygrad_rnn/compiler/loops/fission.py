@@ -198,15 +198,14 @@ class _Fission:
 
     def over(self, value: Value) -> Value:
         """A Value of the body at all steps, (T, ...)."""
-        early = self._hoisted(value)
-        if early is not None and value not in self._recurrent:
+        early = self._early_alone(value)
+        if early is not None:
             return early
         if not self._moves(value):
             return self.loop.over(self._trace, value)
 
         def is_known(v: Value) -> bool:
-            is_early = v not in self._recurrent and self._hoisted(v) is not None
-            return v in self._over or not self._moves(v) or is_early
+            return v in self._over or not self._moves(v) or self._early_alone(v) is not None
 
         def beyond(v: Value) -> Sequence[Value]:
             return [] if v in self._befores or v in self._recurrent or self._stays_whole(v) else v.operands
@@ -216,6 +215,14 @@ class _Fission:
             late = None if is_inside else self._lifted(v, self.over)
             self._over[v] = self._result("rows", v) if late is None else late
         return self._over[value]
+
+    def _early_alone(self, value: Value) -> Value | None:
+        """The hoisted Value, if the loop computes neither it nor a product behind it, of which it can keep the rows."""
+        early = None if value in self._recurrent else self._hoisted(value)
+        if early is None or self._cheap is not Cheap.INSIDE:
+            return early
+        behind = in_order([value], stop=lambda v: v in self._slices or not self._moves(v))
+        return None if any(v in self._recurrent and self._is_product_inside(v) for v in behind) else early
 
     def _stays_whole(self, value: Value) -> bool:
         """Return True if a Value is computed inside although it could leave, so that its operands needn't leave.
