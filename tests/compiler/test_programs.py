@@ -95,13 +95,17 @@ def test_a_product_of_which_loops_read_columns_is_computed_by_columns() -> None:
     assert widths(twice) == {3, 4, 16}
 
 
+@pytest.mark.parametrize("weighed", [tr.sigmoid, tr.softmax])
 @pytest.mark.parametrize("cheap", [Cheap.BEFORE, Cheap.INSIDE])
-def test_a_gate_of_the_outputs_alone_needs_no_second_product(cheap) -> None:
-    """Its product is one with those of the gates in the recurrence, which machine code leaves in the loop."""
+def test_a_gate_that_is_computed_outside_needs_no_second_product(cheap, weighed) -> None:
+    """Its product is one with those of the gates in the recurrence, which machine code leaves in the loop.
+
+    The loop keeps the rows for a gate of the outputs alone. For a softmax, which leaves, the product leaves, too.
+    """
     weights = [tr.tensor(RNG.normal(size=(16, 16)), requires_grad=True) for _ in range(3)]
 
     def sru(x, c):
-        forget, output = tr.sigmoid(x @ weights[0]), tr.sigmoid(x @ weights[1])
+        forget, output = weighed(x @ weights[0]), tr.sigmoid(x @ weights[1])
         c = forget * c + (1 - forget) * (x @ weights[2])
         return output * np.tanh(c), c
 

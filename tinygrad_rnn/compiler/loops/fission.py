@@ -12,7 +12,7 @@ Any Value may stay in the loop; that is always correct, and operations without a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -113,6 +113,9 @@ class _Fission:
         self._over: dict[Value, Value] = {}
         self._large: dict[Value, bool] = {}
         ends = [c.after for c in loop.carried]
+        self._behind_hoisted: Set[Value] = set()
+        if cheap is Cheap.INSIDE:
+            self._behind_hoisted = self._operands_of_hoisted([*ends, *inner])
         self._recurrent = set(self._inside(ends))
         roots = [*ends, *in_order(inner, parents=_summands)]
         read = [*(a for v in self._inside(roots) for a in v.operands), *roots]
@@ -157,12 +160,23 @@ class _Fission:
             return False
         return self._hoisted(value) is not None
 
+    def _operands_of_hoisted(self, roots: Sequence[Value]) -> Set[Value]:
+        """The Values behind those that leave a loop which keeps products inside: of a softmax, say, the scores."""
+        found: set[Value] = set()
+        for v in reversed(in_order(roots, stop=lambda v: v in self._befores or not self._moves(v))):
+            if v in found or (not self._is_product_inside(v) and self._leaves_early(v)):
+                found.update(a for a in v.operands if self._moves(a))
+        return found
+
     def _is_product_inside(self, value: Value) -> bool:
         """Return True for a product of several rows with a weight, if such products stay in the loop.
 
-        Rows of a table don't: outside, the product of the table itself is less work.
+        Rows of a table don't: outside, the product of the table itself is less work. Nor do those that are needed
+        outside anyway.
         """
         if self._cheap is not Cheap.INSIDE or value.op is not linalg.matmul or value.ndim != 2:
+            return False
+        if value in self._behind_hoisted:
             return False
         if value in self._slices and value.args[0] not in self._slices:  # it is given, and its rows aren't
             return False
